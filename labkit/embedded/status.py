@@ -1,0 +1,86 @@
+"""Failures in the API's own form: a `Status` object with the code, reason and words of a real API server.
+
+Everything below the HTTP layer (store, admission, patches, controllers) raises `ApiError`; the HTTP layer turns it into
+a response. The texts are those of k8s.io/apimachinery/pkg/api/errors, because clients and students read them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labkit.embedded.resources import Resource
+
+
+class ApiError(Exception):
+    """A refused request: HTTP `code`, CamelCase `reason`, `message`, and `details` as in a `Status` object."""
+
+    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message, self.details = code, reason, message, details or {}
+
+    def status(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+        }
+        if self.details:
+            body["details"] = self.details
+        return body | {"code": self.code}
+
+
+def _about(resource: Resource, name: str) -> dict[str, Any]:
+    return {k: v for k, v in {"name": name, "group": resource.group, "kind": resource.plural}.items() if v}
+
+
+def not_found(resource: Resource, name: str) -> ApiError:
+    return ApiError(404, "NotFound", f'{resource.qualified} "{name}" not found', _about(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> ApiError:
+    message = f'{resource.qualified} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, _about(resource, name))
+
+
+def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
+    why = why or "the object has been modified; please apply your changes to the latest version and try again"
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _about(resource, name))
+
+
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, "BadRequest", message)
+
+
+def forbidden(resource: Resource, name: str, why: str) -> ApiError:
+    return ApiError(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', _about(resource, name))
+
+
+def gone(oldest: int, asked: int) -> ApiError:
+    return ApiError(410, "Expired", f"too old resource version: {asked} ({oldest})")
+
+
+def cause(reason: str, field: str, message: str) -> dict[str, str]:
+    """One entry of `invalid`: reason such as FieldValueRequired or FieldValueInvalid, the field's path, the words."""
+    return {"reason": reason, "message": message, "field": field}
+
+
+def invalid(resource: Resource, name: str, causes: list[dict[str, str]]) -> ApiError:
+    """422 with every cause, worded as the API server does: `Kind.group "name" is invalid: [field: message, ...]`."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    texts = [f"{c['field']}: {c['message']}" for c in causes]
+    words = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    details = _about(resource, name) | {"kind": resource.kind, "causes": causes}
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {words}', details)
+
+
+def unsupported(field: str, what: str = "") -> ApiError:
+    """What a real cluster does and the embedded one does not: refused, never ignored (422)."""
+    message = (
+        f"{field}: not supported by the embedded cluster{': ' + what if what else ''}; use `labkit up --engine kind`"
+    )
+    return ApiError(422, "Invalid", message, {"causes": [cause("FieldValueNotSupported", field, message)]})
