@@ -1,15 +1,68 @@
-"""Where labkit keeps things: one folder for each cluster below `$LABKIT_HOME`."""
+"""Where labkit keeps things: one folder for each cluster below `$LABKIT_HOME`.
+
+A cluster's folder must lie on a local disk: SQLite's locks and unix sockets do not work on network file systems. Where
+the home is on one, the clusters go to /var/tmp instead, in a folder that every later command derives the same way, and
+`labkit status` says so. Sockets have short paths (a unix socket's may have 107 bytes at most).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from labkit.errors import LabError
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "afpfs", "lustre", "ceph", "glusterfs", "gpfs", "beegfs", "9p",
+     "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "webdav", "davfs"}
+)  # fmt: skip
+SOCKET_PATH = 107  # bytes in sockaddr_un.sun_path on Linux, 103 on macOS
 
 
 def home() -> Path:
     """`$LABKIT_HOME`, by default `~/.local/share/labkit`."""
-    return Path(os.environ.get("LABKIT_HOME") or "~/.local/share/labkit").expanduser()
+    return Path(os.environ.get("LABKIT_HOME") or "~/.local/share/labkit").expanduser().absolute()
+
+
+def mounts() -> list[tuple[str, str]]:
+    """(mount point, file system type) of everything mounted here."""
+    import psutil  # in a function: a tenth of this module's users need it
+
+    try:
+        return [(p.mountpoint, p.fstype) for p in psutil.disk_partitions(all=True)]
+    except OSError:
+        return []
+
+
+def network_file_system(path: Path) -> str:
+    """The type of the network file system that `path` lies on, or '' when it lies on a local disk."""
+    real = os.path.realpath(path)
+    under = [(point, kind) for point, kind in mounts() if real == point or real.startswith(point.rstrip("/") + "/")]
+    kind = max(under, key=lambda m: len(m[0]), default=("", ""))[1]
+    return kind if kind in NETWORK_FILE_SYSTEMS else ""
+
+
+def own(folder: Path) -> Path:
+    """Make `folder`, readable by its owner only; LabError when it belongs to somebody else or can't be made."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise LabError(f"{folder} belongs to another user", "set LABKIT_HOME to a folder of your own")
+    except (PermissionError, OSError) as error:
+        if isinstance(error, LabError):
+            raise
+        raise LabError(
+            f"{folder} can't be made: {error.strerror}", "set LABKIT_HOME to a folder that you may write"
+        ) from error
+    return folder
+
+
+def _private(base: Path, of: Path) -> Path:
+    return base / f"labkit-{os.getuid()}" / hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -48,7 +101,11 @@ class ClusterFolder:
 
     @property
     def run(self) -> Path:
-        return self.root / "run"
+        """Locks and sockets: in the cluster's folder, or in the temporary folder where that path is too long."""
+        here = self.root / "run"
+        if len(os.fsencode(here)) + len("/kubelet.sock.12345678") < SOCKET_PATH - 4:
+            return here
+        return _private(Path(tempfile.gettempdir()), self.root)
 
     @property
     def pods(self) -> Path:
@@ -72,7 +129,13 @@ class ClusterFolder:
 
 
 def cluster(name: str = "labkit") -> ClusterFolder:
-    return ClusterFolder(home() / "clusters" / name)
+    """The folder of the cluster `name`: below the home, or on a local disk where the home is on a network."""
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?", name):
+        raise LabError(f"{name!r} can't be a cluster's name", "use lower-case letters, digits and dashes, 42 at most")
+    base = home()
+    if network_file_system(base):
+        base = _private(Path("/var/tmp"), base)
+    return ClusterFolder(base / "clusters" / name)
 
 
 def portable() -> bool:

@@ -1,0 +1,77 @@
+"""`labkit up`, `down` and `status`: which engine runs a cluster is known here and nowhere above.
+
+An engine is a module with `up(folder, ...)`, `down(folder, purge)` and `status(folder)`; it starts, stops and returns
+an API address with credentials. Everything else talks to the API through the kubeconfig.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import Any
+
+from labkit import paths
+from labkit.embedded import engine as embedded
+from labkit.errors import LabError
+
+DEFAULT = "labkit"
+ENGINES: dict[str, ModuleType] = {"embedded": embedded}
+
+
+def engine_of(name: str) -> ModuleType:
+    """The engine that made the cluster `name`; LabError where there is no such cluster."""
+    info = embedded.read_info(paths.cluster(name))
+    if not info:
+        raise LabError(f"there is no cluster named {name!r}", "labkit up")
+    return ENGINES[info["engine"]]
+
+
+def up(name: str = DEFAULT, engine: str = "embedded", **options: Any) -> dict[str, Any]:
+    """Start the cluster `name` (idempotent); returns its `status`."""
+    if engine not in ENGINES:
+        raise LabError(f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(ENGINES)}")
+    folder = paths.cluster(name)
+    before = embedded.read_info(folder).get("engine", engine)
+    if before != engine:
+        raise LabError(
+            f"the cluster {name!r} was made by the engine {before}", f"labkit down --purge --name {name}, first"
+        )
+    ENGINES[engine].up(folder, **options)
+    return status(name)
+
+
+def down(name: str = DEFAULT, purge: bool = False) -> bool:
+    """Stop the cluster and keep its state, or delete it as well; False when there was nothing to do."""
+    folder = paths.cluster(name)
+    info = embedded.read_info(folder)
+    return bool(ENGINES[info.get("engine", "embedded")].down(folder, purge=purge))
+
+
+def status(name: str = DEFAULT) -> dict[str, Any]:
+    """The engine's status with what is true of each: the kubeconfig, and where the state lies and why."""
+    folder = paths.cluster(name)
+    info = embedded.read_info(folder)
+    found: dict[str, Any] = ENGINES[info.get("engine", "embedded")].status(folder)
+    found["kubeconfig"] = str(folder.kubeconfig) if info else ""
+    notes = []
+    kind = paths.network_file_system(paths.home())
+    if kind:
+        notes.append(f"the home {paths.home()} is on a network file system ({kind}): the state is in {folder.root}")
+    found["notes"] = notes
+    return found
+
+
+def kubeconfig(name: str = DEFAULT) -> str:
+    """The path of the cluster's kubeconfig; LabError where there is no cluster."""
+    engine_of(name)
+    return str(paths.cluster(name).kubeconfig)
+
+
+def use(name: str = DEFAULT) -> str:
+    """Start the cluster unless it runs, and let the official clients of this process find it: KUBECONFIG is set to its
+    kubeconfig, which is returned. Call it before the Kubeflow SDK is imported (it reads KUBECONFIG at import)."""
+    found = status(name)
+    if found["state"] != "running":
+        found = up(name)
+    os.environ["KUBECONFIG"] = found["kubeconfig"]
+    return str(found["kubeconfig"])

@@ -1,0 +1,243 @@
+"""Start, look at and stop an embedded cluster: the engine's side of `labkit up`, `status` and `down`.
+
+`up` prepares the folder (certificates, tokens, kubeconfig), starts the kubelet as a daemon, which starts the server, and
+waits until a byte comes through a pipe: the cluster is ready then. Who is alive is told by the locks that both processes
+hold (`run/kubelet.lock`, `run/server.lock`, the pid inside), never by a pid alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit import __version__
+from labkit.errors import LabError
+from labkit.paths import ClusterFolder, own
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READY_SECONDS = 30
+STOP_SECONDS = 30
+DAEMONS = ("kubelet", "server")
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """One process of the cluster: alive while its lock is held; `pid` is 0 when it is not."""
+
+    name: str
+    pid: int
+
+    @property
+    def alive(self) -> bool:
+        return self.pid > 0
+
+
+def daemon(folder: ClusterFolder, name: str) -> Daemon:
+    """Who holds the lock `run/NAME.lock`, if anybody."""
+    try:
+        with (folder.run / f"{name}.lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Daemon(name, int(lock.read().split()[0]))
+    except (FileNotFoundError, IndexError, ValueError):
+        pass
+    return Daemon(name, 0)
+
+
+def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
+    """Start the cluster, or what is missing of it; returns `cluster.json`'s content once the API answers.
+
+    Idempotent: on a cluster that runs it does nothing. LabError with the last words of the logs when it does not come up
+    within 30 s, when the asked `port` is taken, or when the folder can't be written.
+    """
+    from labkit.embedded import credentials
+
+    own(folder.root)
+    own(folder.run)
+    with _alone(folder):
+        info = read_info(folder)
+        if daemon(folder, "kubelet").alive and daemon(folder, "server").alive:
+            if port and port != info["port"]:
+                raise LabError(
+                    f"the cluster runs on port {info['port']}, not on {port}", "labkit down, then up with --port"
+                )
+            return info
+        for part in (folder.pods, folder.volumes, folder.artifacts, folder.log):
+            own(part)
+        server_alive = daemon(folder, "server").alive
+        chosen = info["port"] if server_alive else _port(port, info.get("port"))
+        credentials.prepare(folder, chosen)
+        info = {
+            "name": folder.root.name,
+            "engine": "embedded",
+            "port": chosen,
+            "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "labkit": __version__,
+        }
+        _write_info(folder, info)
+        _start_kubelet(folder)
+        return info
+
+
+def read_info(folder: ClusterFolder) -> dict[str, Any]:
+    """What `cluster.json` says, empty when there is no cluster."""
+    try:
+        info: dict[str, Any] = json.loads(folder.info.read_text())
+        return info
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise LabError(f"{folder.info} is damaged: {error}", "labkit down --purge, then labkit up") from error
+
+
+def _write_info(folder: ClusterFolder, info: dict[str, Any]) -> None:
+    new = folder.info.with_suffix(".new")
+    new.write_text(json.dumps(info, indent=1))
+    new.replace(folder.info)
+
+
+@contextmanager
+def _alone(folder: ClusterFolder) -> Iterator[None]:
+    """One `up` or `down` at a time; the second waits for the first."""
+    with (folder.run / "up.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _port(asked: int | None, before: int | None) -> int:
+    """The port asked for, else the one of last time if it is free, else a free one."""
+    for candidate in (asked, before):
+        if candidate and _free(candidate):
+            return candidate
+        if candidate and candidate == asked:
+            raise LabError(f"port {asked} is taken", "choose another one with --port, or leave --port out")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _start_kubelet(folder: ClusterFolder) -> None:
+    """Start the daemon and wait for its byte; its end of the pipe closes when it dies, so that nobody waits in vain."""
+    read, write = os.pipe()
+    log = (folder.log / "kubelet.log").open("ab")
+    command = [sys.executable, "-m", "labkit.embedded.kubelet", "--home", str(folder.root), "--ready-fd", str(write)]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[write],
+            start_new_session=True,
+            cwd="/",
+            env=_environment(),
+        )
+        os.close(write)
+        ready, _, _ = select.select([read], [], [], READY_SECONDS)
+        if not ready or not os.read(read, 1):
+            if process.poll() is None:
+                process.terminate()
+            what = "did not come up within 30 s" if not ready else f"ended with exit code {process.wait()}"
+            raise LabError(f"the cluster {what}:\n{last_words(folder)}", f"the whole logs are in {folder.log}")
+    finally:
+        os.close(read)
+        log.close()
+
+
+def _environment() -> dict[str, str]:
+    """The daemons' environment: the caller's, without what belongs to the caller's own process."""
+    dropped = {"PYTHONSTARTUP", "MPLBACKEND", "JPY_PARENT_PID", "KUBECONFIG", "TF_CONFIG"}
+    return {k: v for k, v in os.environ.items() if k not in dropped}
+
+
+def last_words(folder: ClusterFolder, lines: int = 12) -> str:
+    """The last lines of both daemons' logs, for an error's text."""
+    found = []
+    for name in DAEMONS:
+        path = folder.log / f"{name}.log"
+        if path.exists():
+            found += [f"  {name}: {line}" for line in path.read_text(errors="replace").splitlines()[-lines:]]
+    return "\n".join(found) or "  (the logs are empty)"
+
+
+def down(folder: ClusterFolder, purge: bool = False) -> bool:
+    """Stop the cluster and all its pods; `purge` also deletes its state. False when there was nothing to stop."""
+    if not folder.root.exists():
+        return False
+    own(folder.run)
+    with _alone(folder):
+        found = [d for d in (daemon(folder, name) for name in DAEMONS) if d.alive]
+        for process in found:
+            _end(process)
+    if purge:
+        shutil.rmtree(folder.run, ignore_errors=True)
+        _delete(folder.root)
+    return bool(found) or purge
+
+
+def _end(process: Daemon) -> None:
+    """TERM, and KILL when that was not enough; returns when the process is gone."""
+    import psutil
+
+    try:
+        handle = psutil.Process(process.pid)
+        handle.terminate()
+        try:
+            handle.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            handle.kill()
+            handle.wait(5)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def _delete(root: Path) -> None:
+    def writable(function: Any, path: str, _error: Any) -> None:
+        os.chmod(Path(path).parent, 0o700)
+        os.chmod(path, 0o700)
+        function(path)
+
+    shutil.rmtree(root, onerror=writable)
+
+
+def status(folder: ClusterFolder) -> dict[str, Any]:
+    """What runs: `{name, engine, state, api, folder, daemons: {server: pid, kubelet: pid}}`; state is running, degraded
+    (one of two processes), stopped or absent."""
+    info = read_info(folder)
+    daemons = {name: daemon(folder, name).pid for name in DAEMONS}
+    alive = sum(pid > 0 for pid in daemons.values())
+    state = "absent" if not info else ("stopped", "degraded", "running")[alive]
+    api = f"https://127.0.0.1:{info['port']}" if info else ""
+    return {
+        "name": folder.root.name,
+        "engine": "embedded",
+        "state": state,
+        "api": api,
+        "folder": str(folder.root),
+        "daemons": daemons,
+    }
