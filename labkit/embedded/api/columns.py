@@ -27,7 +27,7 @@ class Column:
 
 
 def _columns(*names: str, wide: Iterable[str] = (), integers: Iterable[str] = ()) -> list[Column]:
-    """Columns in the order of the cells: the always shown `names` first (the first is the name), then the `wide` ones."""
+    """Columns in the order of the cells: the `names` always shown first, then the `wide` ones."""
     numbers = set(integers)
     shown = [Column(n, "integer" if n in numbers else "string", 0, "name" if n == "Name" else "") for n in names]
     return shown + [Column(n, priority=1) for n in wide]
@@ -193,11 +193,11 @@ def _claim(obj: Object) -> Cells:
     modes = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
     bound = bool(spec.get("volumeName"))
     capacity = (status.get("capacity") or {}).get("storage", "0") if bound else ""
-    access = (
-        ",".join(short for mode, short in modes.items() if mode in (status.get("accessModes") or [])) if bound else ""
-    )
+    have = (status.get("accessModes") or []) if bound else []
+    access = ",".join(short for mode, short in modes.items() if mode in have)
     old_class = (obj["metadata"].get("annotations") or {}).get("volume.beta.kubernetes.io/storage-class", "")
-    return [_name(obj), phase, spec.get("volumeName", ""), capacity, access, old_class or spec.get("storageClassName", ""),
+    storage_class = old_class or spec.get("storageClassName", "")
+    return [_name(obj), phase, spec.get("volumeName", ""), capacity, access, storage_class,
             spec.get("volumeAttributesClassName") or UNSET, _age(obj), spec.get("volumeMode") or UNSET]  # fmt: skip
 
 
@@ -210,13 +210,12 @@ def _storageclass(obj: Object) -> Cells:
 
 def _binding(obj: Object) -> Cells:
     ref, subjects = obj.get("roleRef") or {}, obj.get("subjects") or []
-    named = {
-        kind: ", ".join(s.get("name", "") for s in subjects if s.get("kind") == kind) for kind in ("User", "Group")
-    }
-    accounts = ", ".join(f"{s.get('namespace', '')}/{s.get('name', '')}" for s in subjects
-                         if s.get("kind") == "ServiceAccount")  # fmt: skip
+    named: dict[str, list[str]] = {"User": [], "Group": [], "ServiceAccount": []}
+    for s in subjects:
+        whole = f"{s.get('namespace', '')}/{s['name']}" if s["kind"] == "ServiceAccount" else s["name"]
+        named.setdefault(s["kind"], []).append(whole)
     role = f"{ref.get('kind', '')}/{ref.get('name', '')}"
-    return [_name(obj), role, _age(obj), named["User"], named["Group"], accounts]
+    return [_name(obj), role, _age(obj), *(", ".join(named[k]) for k in ("User", "Group", "ServiceAccount"))]
 
 
 # -- custom resources ------------------------------------------------------------------------------------------------

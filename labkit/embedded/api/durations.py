@@ -1,4 +1,4 @@
-"""Spans of time in the two or three figures that kubectl prints: `5s`, `3m10s`, `2d4h` (apimachinery's HumanDuration)."""
+"""Spans of time in the two or three figures that kubectl prints: `5s`, `3m10s`, `2d4h` (HumanDuration)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A pod's line in `kubectl get pods`: its STATUS is a summary of phase, reasons and every container's state.
 
-The order of the rules matters and is that of printPod (pkg/printers/internalversion/printers.go): the pod's own reason,
-then the first init container that has not done its work (`Init:0/2`, `Init:Error`), then the containers from the last to
-the first, then deletion.
+The order of the rules matters and is that of printPod (pkg/printers/internalversion/printers.go): the pod's own
+reason, then the first init container that has not done its work (`Init:0/2`, `Init:Error`), then the containers from
+the last to the first, then deletion.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def summary(pod: Mapping[str, Any]) -> tuple[int, int, str, str]:
             ready += bool(container["name"] in sidecars and container.get("ready") and not _ended(container))
             continue
         initializing = _init_reason(container, number, len(init))
+        init_statuses = init_statuses[: number + 1]
         break
 
     counted = init_statuses

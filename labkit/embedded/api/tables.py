@@ -1,7 +1,7 @@
 """Tables: what `kubectl get` prints is computed here, by the server, as `Table` objects of meta.k8s.io/v1.
 
-Mechanism. `columns.COLUMNS` has, for each kind, its columns and a function giving one object's cells, in the same order;
-columns of priority 1 are shown by `-o wide` only. A row carries its object (whole, as PartialObjectMetadata, or not at
+Mechanism. `columns.COLUMNS` has, for each kind, its columns and a function giving one object's cells, in the same
+order; columns of priority 1 are shown by `-o wide` only. A row carries its object (whole, as PartialObjectMetadata, or not at
 all) as the client asks with `includeObject`. Times are told as ages, as k8s.io/apimachinery's duration.HumanDuration
 does. A kind without an entry has a name and its creation time, or its age when it is a custom resource.
 
