@@ -1,9 +1,9 @@
 """Tables: what `kubectl get` prints is computed here, by the server, as `Table` objects of meta.k8s.io/v1.
 
 Mechanism. `columns.COLUMNS` has, for each kind, its columns and a function giving one object's cells, in the same
-order; columns of priority 1 are shown by `-o wide` only. A row carries its object (whole, as PartialObjectMetadata, or not at
-all) as the client asks with `includeObject`. Times are told as ages, as k8s.io/apimachinery's duration.HumanDuration
-does. A kind without an entry has a name and its creation time, or its age when it is a custom resource.
+order; columns of priority 1 are shown by `-o wide` only. A row carries its object (whole, as PartialObjectMetadata,
+or not at all) as the client asks with `includeObject`. Times are told as ages, as apimachinery's
+duration.HumanDuration does. A kind without an entry has a name and its creation time, or its age when it is a custom resource.
 
 Sources: pkg/printers/internalversion/printers.go and the `Table` type of Kubernetes 1.34; the columns of custom
 resources from the CustomResourceDefinitions of training-operator 1.9 and Argo Workflows 3.7.
