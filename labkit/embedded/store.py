@@ -381,7 +381,9 @@ class Store:
 
     @staticmethod
     def _graceful(resource: Resource, obj: Object) -> bool:
-        """Whether somebody (the kubelet) still has to end what the object stands for before it may go."""
+        """Whether somebody (a pod's kubelet, a namespace's controller) has to end what the object stands for first."""
+        if resource is NAMESPACES:
+            return bool((obj.get("spec") or {}).get("finalizers"))
         return resource is PODS and (obj["metadata"].get("deletionGracePeriodSeconds") or 0) > 0
 
     def _remove(self, resource: Resource, obj: Object, dry_run: bool) -> Object:

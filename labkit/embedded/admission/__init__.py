@@ -1,0 +1,70 @@
+"""Admission: every write is completed with defaults, then checked, whoever makes it.
+
+`admit` is what the store calls. Metadata are checked alike for all kinds; a kind with a module of its own gets that
+module's `default` and `validate`. A status is written by controllers and the kubelet, and is taken as it comes.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from labkit.embedded.admission import (
+    claim,
+    configmap,
+    deployment,
+    job,
+    meta,
+    namespace,
+    node,
+    pod,
+    secret,
+    service,
+    serviceaccount,
+    tfjob,
+)
+from labkit.embedded.resources import (
+    CLAIMS,
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    JOBS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    REPLICASETS,
+    SECRETS,
+    SERVICEACCOUNTS,
+    SERVICES,
+    TFJOBS,
+    Resource,
+)
+from labkit.embedded.store import Object, Store
+
+MODULES: dict[str, ModuleType] = {
+    CLAIMS.qualified: claim,
+    CONFIGMAPS.qualified: configmap,
+    DEPLOYMENTS.qualified: deployment,
+    JOBS.qualified: job,
+    NAMESPACES.qualified: namespace,
+    NODES.qualified: node,
+    PODS.qualified: pod,
+    REPLICASETS.qualified: deployment,
+    SECRETS.qualified: secret,
+    SERVICEACCOUNTS.qualified: serviceaccount,
+    SERVICES.qualified: service,
+    TFJOBS.qualified: tfjob,
+}
+REGISTERED = (NODES.qualified,)  # kinds whose creator also writes their status
+
+
+def admit(store: Store, operation: str, resource: Resource, new: Object, old: Object | None) -> Object:
+    """The object as it shall be stored, or ApiError; `operation` is CREATE, UPDATE or STATUS."""
+    if operation == "STATUS":
+        return new
+    if operation == "CREATE" and resource.status and resource.qualified not in REGISTERED:
+        new.pop("status", None)
+    meta.check(resource, new, old)
+    module = MODULES.get(resource.qualified)
+    if module is not None:
+        module.default(store, new, old)
+        module.validate(store, new, old)
+    return new

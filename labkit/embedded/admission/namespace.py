@@ -1,0 +1,21 @@
+"""Namespaces: the label with the name, the finalizer `kubernetes` in the spec, the phase."""
+
+from __future__ import annotations
+
+from labkit.embedded.store import Object, Store
+
+LABEL, FINALIZER = "kubernetes.io/metadata.name", "kubernetes"
+
+
+def default(store: Store, namespace: Object, old: Object | None) -> None:
+    meta = namespace["metadata"]
+    meta["labels"] = {**(meta.get("labels") or {}), LABEL: meta["name"]}
+    if old is None:
+        namespace["spec"] = {"finalizers": [FINALIZER]}
+        namespace["status"] = {"phase": "Active"}
+    else:
+        namespace["spec"] = old.get("spec", {})
+
+
+def validate(store: Store, namespace: Object, old: Object | None) -> None:
+    """The name, a DNS label, is checked with the metadata."""
