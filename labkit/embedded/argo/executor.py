@@ -1,0 +1,65 @@
+"""Argo's executor, run by the kubelet in place of a program: the `init` and `wait` containers of every workflow pod, and
+`main` of a resource template.
+
+Mechanism. One coroutine for each container. It ends as Argo's program would: exit code 0, or 64 with the first error as
+termination message, from which the controller makes `Error (exit code 64): ...`. Cancelling it ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from labkit.embedded.argo import inputs, outputs, resource
+from labkit.embedded.argo.task import FAILED, MAIN, Files, Outcome, Task, TaskError, read
+from labkit.embedded.status import ApiError
+
+Object = dict[str, Any]
+
+__all__ = ["Files", "Outcome", "run"]
+
+log = logging.getLogger(__name__)
+
+
+async def init(task: Task) -> list[str]:
+    """Stage the script and load the input artifacts."""
+    inputs.stage_script(task)
+    await inputs.load_artifacts(task)
+    return []
+
+
+async def wait(task: Task) -> list[str]:
+    """Wait for main, then report what it leaves behind."""
+    await task.files.finished(MAIN)
+    if not outputs.wanted(task):
+        return []
+    if task.template.get("resource"):
+        return await outputs.collect_log(task)
+    return await outputs.collect(task)
+
+
+async def main(task: Task) -> list[str]:
+    """The action of a resource template."""
+    await resource.perform(task)
+    return []
+
+
+CONTAINERS: dict[str, Callable[[Task], Awaitable[list[str]]]] = {"init": init, "wait": wait, MAIN: main}
+
+
+async def run(pod: Object, container: str, files: Files) -> Outcome:
+    """Do the work of one of the executor's containers in `pod` and say how it ended."""
+    try:
+        work = read(pod, container, files)
+        errors = await CONTAINERS[container](work)
+    except (TaskError, ApiError, OSError) as error:
+        errors = [str(error)]
+    except Exception as error:  # a bug here must not take the kubelet with it: the pod says what happened
+        log.exception("executor of pod %s, container %s", pod["metadata"]["name"], container)
+        errors = [f"executor error: {type(error).__name__}: {error}"]
+    else:
+        for message in errors:
+            work.log(f"executor error: {message}", "error")
+        return Outcome(FAILED, errors[0]) if errors else Outcome()
+    return Outcome(FAILED, errors[0])

@@ -1,0 +1,146 @@
+"""The manifest of a resource template and the words of kubectl: what is to be sent where, and what a refusal reads like."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from labkit.embedded.argo.task import Task, TaskError
+from labkit.embedded.resources import RESOURCES, WORKFLOWS, Resource, by_kind
+from labkit.embedded.status import ApiError
+
+Object = dict[str, Any]
+
+SOURCE = "/tmp/manifest.yaml"  # where Argo's executor has the manifest; kubectl's errors name it
+ACTIONS = {"create": "creating", "apply": "applying", "patch": "patching", "replace": "replacing", "delete": "deleting"}
+
+
+@dataclass
+class Flags:
+    """The flags of kubectl that are understood."""
+
+    namespace: str = ""
+    dry_run: bool = False
+    force_conflicts: bool = True
+    cascade: str = "background"
+    grace: int | None = None
+    ignore_missing: bool = False
+    wait: bool = True
+    strict: str = ""
+    manager: str = "kubectl-client-side-apply"
+    names: list[str] = field(default_factory=list)  # TYPE NAME, or TYPE/NAME
+
+
+def flags(words: list[str]) -> Flags:
+    """The `flags` of a resource template. TaskError for one that would do something not done here."""
+    found, left = Flags(), [str(w) for w in words]
+    while left:
+        word = left.pop(0)
+        name, given, value = word.partition("=")
+        if name in ("-n", "--namespace", "--cascade", "--grace-period", "--field-manager", "--dry-run") and not given:
+            value = left.pop(0) if left else ""
+        if not word.startswith("-"):
+            found.names.append(word)
+        elif name in ("-n", "--namespace"):
+            found.namespace = value
+        elif name == "--dry-run" and value == "server":
+            found.dry_run = True
+        elif name == "--cascade":
+            found.cascade = value
+        elif name == "--grace-period" and value.lstrip("-").isdigit():
+            found.grace = int(value) if int(value) >= 0 else None
+        elif name == "--field-manager":
+            found.manager = value
+        elif name == "--ignore-not-found":
+            found.ignore_missing = value != "false"
+        elif name == "--wait":
+            found.wait = value != "false"
+        elif name == "--validate":
+            found.strict = {"false": "Ignore", "ignore": "Ignore", "warn": "Warn"}.get(value, "Strict")
+        elif name == "--force-conflicts":
+            found.force_conflicts = value != "false"
+        elif name != "--server-side":
+            raise TaskError(f"flags: {word}: not supported by the embedded cluster; use `labkit up --engine kind`")
+    return found
+
+
+def load(text: str) -> Object:
+    """The one object of a manifest; empty for an empty one."""
+    try:
+        documents = [d for d in yaml.safe_load_all(text) if d is not None]
+    except yaml.YAMLError as error:
+        raise TaskError(f"error parsing {SOURCE}: {error}") from error
+    if len(documents) > 1:
+        raise TaskError("a resource template's manifest is one object, this one has several")
+    if documents and not isinstance(documents[0], (dict, list)):
+        raise TaskError(f"error validating {SOURCE}: the manifest is not an object")
+    return documents[0] if documents else {}
+
+
+def resource_of(obj: Object) -> Resource:
+    """The resource that the object's kind belongs to, or kubectl's words."""
+    version, kind = obj.get("apiVersion"), obj.get("kind")
+    for what, value in (("apiVersion", version), ("kind", kind)):
+        if not value:
+            raise TaskError(
+                f'error: error validating "{SOURCE}": error validating data: {what} not set; if you choose to ignore these '
+                "errors, turn validation off with --validate=false"
+            )
+    found = by_kind(str(version), str(kind))
+    if found is None:
+        meta = obj.get("metadata") or {}
+        raise TaskError(
+            f'resource mapping not found for name: "{meta.get("name", "")}" namespace: "{meta.get("namespace", "")}" from '
+            f'"{SOURCE}": no matches for kind "{kind}" in version "{version}"\nensure CRDs are installed first'
+        )
+    return found
+
+
+def by_name(words: list[str]) -> tuple[Resource, str]:
+    """The resource and name that TYPE NAME or TYPE/NAME stand for."""
+    if len(words) == 1 and words[0].count("/") == 1:
+        words = words[0].split("/")
+    if len(words) != 2:
+        raise TaskError(
+            "error: there is no need to specify a resource type as a separate argument when passing arguments"
+        )
+    kind = words[0].lower()
+    for resource in RESOURCES.values():
+        if kind in (resource.plural, resource.singular, resource.qualified, *resource.short):
+            return resource, words[1]
+    raise TaskError(f'error: the server doesn\'t have a resource type "{words[0]}"')
+
+
+def prepare(task: Task, obj: Object, resource: Resource, action: str) -> Object:
+    """The object as it is sent: with a namespace, an owner where the template wants one, and a name of its own where it
+    only has a prefix (made of the pod's uid, so that a repeated request makes no second object)."""
+    meta = obj["metadata"] = dict(obj.get("metadata") or {})
+    if resource.namespaced:
+        meta.setdefault("namespace", task.namespace)
+    if action == "create" and not meta.get("name") and meta.get("generateName"):
+        alphabet = "bcdfghjklmnpqrstvwxz2456789"
+        digest = hashlib.sha256(task.pod_uid.encode()).digest()
+        meta["name"] = meta["generateName"][:58] + "".join(alphabet[b % len(alphabet)] for b in digest[:5])
+    if task.template["resource"].get("setOwnerReference"):
+        owners = list(meta.get("ownerReferences") or [])
+        if not any(o.get("uid") == task.workflow_uid for o in owners):
+            owner = {"apiVersion": WORKFLOWS.api_version, "kind": WORKFLOWS.kind, "name": task.workflow}
+            owners.append(owner | {"uid": task.workflow_uid, "controller": True, "blockOwnerDeletion": True})
+        meta["ownerReferences"] = owners
+    return obj
+
+
+def words(error: ApiError, action: str) -> str:
+    """A refusal as kubectl prints it."""
+    causes = error.details.get("causes") or []
+    if error.code == 422 and error.details.get("kind"):
+        about = f'The {error.details["kind"]} "{error.details.get("name", "")}" is invalid'
+        texts = [f"{c['field']}: {c['message']}" if c.get("field") else c["message"] for c in causes]
+        if not texts:
+            return about
+        return f"{about}: {texts[0]}" if len(texts) == 1 else about + ": \n" + "\n".join(f"* {t}" for t in texts)
+    source = f'error when {ACTIONS[action]} "{SOURCE}": ' if action in ACTIONS else ""
+    return f"Error from server ({error.reason or error.code}): {source}{error.message}"

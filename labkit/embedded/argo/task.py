@@ -1,0 +1,112 @@
+"""What one pod of a workflow is to do, as the executor reads it from the pod, and what the kubelet lends the executor.
+
+Mechanism. The controller writes the template into the pod (environment `ARGO_TEMPLATE`, or an annotation); everything
+else the executor needs is in the pod's labels, environment and owner, as with Argo's own executor.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import httpx
+
+Object = dict[str, Any]
+
+PREFIX = "workflows.argoproj.io/"
+MAIN = "main"
+FAILED = 64  # the exit code of Argo's executor when it can't do its work
+
+
+class Files(Protocol):
+    """What the kubelet lends the executor of one pod."""
+
+    api: httpx.AsyncClient  # bound to the server, with the pod's service account
+    home: Path  # the cluster's folder
+
+    def path(self, container: str, path: str) -> Path:
+        """Where a path of the container lies on this host, through the container's mounts."""
+        ...
+
+    def log(self, container: str) -> Path:
+        """The container's log, in CRI's format."""
+        ...
+
+    async def finished(self, container: str) -> int:
+        """The container's exit code, once it has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a container of the executor ended: its exit code and termination message."""
+
+    code: int = 0
+    message: str = ""
+
+
+class TaskError(Exception):
+    """The executor can't do what the template asks. `missing` tells what is not there from what is wrong."""
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.message, self.missing = message, missing
+
+
+@dataclass
+class Task:
+    """The pod's work: the template and the names its outputs are reported under."""
+
+    template: Object
+    namespace: str
+    pod: str
+    pod_uid: str
+    workflow: str
+    workflow_uid: str
+    node: str  # the node's id
+    result: bool  # whether somebody asked for outputs.result
+    container: str
+    files: Files
+
+    def log(self, message: str, level: str = "info") -> None:
+        """Append a line to this container's log, as logrus writes it."""
+        now = datetime.now(UTC)
+        quoted = json.dumps(message, ensure_ascii=False)
+        when = now.strftime("%Y-%m-%dT%H:%M:%S.%f")
+        line = f'{when}000Z stderr F time="{when[:-3]}Z" level={level} msg={quoted}\n'
+        path = self.files.log(self.container)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(line)
+
+
+def read(pod: Object, container: str, files: Files) -> Task:
+    """The task of `pod` as seen from one of its containers."""
+    meta = pod["metadata"]
+    spec = pod["spec"]
+    containers = [*(spec.get("initContainers") or []), *spec["containers"]]
+    containers.sort(key=lambda c: c["name"] != container)  # its own environment first
+    environment = {
+        v["name"]: v.get("value", "") for c in reversed(containers) for v in c.get("env") or [] if "value" in v
+    }
+    annotations = meta.get("annotations") or {}
+    text = environment.get("ARGO_TEMPLATE") or annotations.get(PREFIX + "template")
+    if not text:
+        raise TaskError("the pod carries no template: neither ARGO_TEMPLATE nor an annotation")
+    owner: Object = next((o for o in meta.get("ownerReferences") or [] if o["kind"] == "Workflow"), {})
+    return Task(
+        template=json.loads(text),
+        namespace=meta["namespace"],
+        pod=meta["name"],
+        pod_uid=meta["uid"],
+        workflow=(meta.get("labels") or {}).get(PREFIX + "workflow") or owner.get("name", ""),
+        workflow_uid=environment.get("ARGO_WORKFLOW_UID") or owner.get("uid", ""),
+        node=environment.get("ARGO_NODE_ID") or annotations.get(PREFIX + "node-id") or meta["name"],
+        result=environment.get("ARGO_INCLUDE_SCRIPT_OUTPUT") == "true",
+        container=container,
+        files=files,
+    )
