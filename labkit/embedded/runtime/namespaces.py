@@ -1,0 +1,276 @@
+"""A container of its own for a forked child: mount, pid and ipc namespaces, no capabilities; without root also a user
+namespace.
+
+`enter` is called in the child. It unshares and forks once more: the second process is pid 1 of the container. It binds
+the host's system folders and the Python environment read-only, gives itself /proc, /dev and /dev/shm, mounts what it was
+told to, makes that its root and drops the old one, which is then not there, rather than hidden. With `init` it stays as a
+reaper and the program is its child, so that a signal from inside reaches it. `join` enters the namespaces of a running
+container. See namespaces(7), pivot_root(2), mount_setattr(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import posixpath
+import stat
+from collections.abc import Iterable
+from typing import Any
+
+from labkit.warm import linux
+from labkit.warm.child import Link
+
+NEWNS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, SLAVE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 19
+DETACH = 2
+MOUNT_SETATTR, AT_RECURSIVE, AT_FDCWD = 442, 0x8000, -100
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, AMBIENT_CLEAR_ALL = 24, 38, 47, 4
+CAPABILITY_VERSION_3 = 0x20080522
+LAST_CAPABILITY = 63  # more than there are: the first EINVAL ends the loop
+LINKS = 40
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
+FOLDERS = ("/home", "/mnt", "/root", "/run", "/srv", "/var/log", "/var/tmp")
+
+
+def enter(spec: dict[str, Any], link: Link) -> None:
+    """Isolate; returns in the container's program. `spec`: kind ("root" or "user"), root, binds, mounts, init, cwd."""
+    unshare(spec["kind"])
+    second(link)
+    build(spec)
+    pivot(spec["root"])
+    with contextlib.suppress(OSError):
+        os.makedirs(spec["cwd"], exist_ok=True)
+    if spec["kind"] == "user":
+        forbid_more()
+    drop_privileges()
+    linux.die_with_parent()
+    if spec["init"]:
+        below_init(link)
+
+
+def join(spec: dict[str, Any], link: Link) -> None:
+    """Become a process of the container that the process `spec["pid"]` runs in."""
+    kinds = (("user", NEWUSER),) if spec["kind"] == "user" else ()
+    spaces = [(name, flag) for name, flag in (*kinds, ("ipc", NEWIPC), ("pid", NEWPID), ("mnt", NEWNS))]
+    opened = [(name, flag, os.open(f"/proc/{spec['pid']}/ns/{name}", os.O_RDONLY)) for name, flag in spaces]
+    for name, flag, fd in opened:
+        linux.check(linux.libc().setns(fd, flag), f"setns {name}")
+        os.close(fd)
+    second(link)
+    drop_privileges()
+    linux.die_with_parent()
+
+
+def unshare(kind: str) -> None:
+    uid, gid = os.getuid(), os.getgid()
+    flags = NEWNS | NEWPID | NEWIPC | (NEWUSER if kind == "user" else 0)
+    linux.check(linux.libc().unshare(flags), "unshare")
+    if kind == "user":
+        write("/proc/self/setgroups", "deny")
+        write("/proc/self/uid_map", f"{uid} {uid} 1")
+        write("/proc/self/gid_map", f"{gid} {gid} 1")
+
+
+def second(link: Link) -> None:
+    """Go on as a child of this process, which ends: only a child is in the new pid namespace."""
+    if os.fork():
+        os._exit(0)
+    link.wait_for_go()
+    os.setsid()
+
+
+def write(path: str, text: str) -> None:
+    """Unbuffered, so that the kernel's refusal is an error here."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+# mounts
+
+
+def build(spec: dict[str, Any]) -> None:
+    """Put the container's file system together at `root`."""
+    root = spec["root"]
+    mounts = sorted(spec["mounts"], key=lambda item: posixpath.normpath(item[1]).count("/"))
+    mount(None, "/", REC | SLAVE)
+    mount(root, root, BIND | REC)
+    opened = to_open([posixpath.normpath(target) for _, target, _ in mounts], spec["binds"])
+    for path in spec["binds"]:
+        show(root, path, opened)
+    for path in FOLDERS:
+        place(root, path)
+    mount("proc", place(root, "/proc"), NOSUID | NODEV | NOEXEC, "proc")
+    devices(root)
+    for source, target, read_only in mounts:
+        bind(source, place(root, target, folder=os.path.isdir(source)), read_only)
+
+
+def to_open(targets: Iterable[str], binds: Iterable[str]) -> set[str]:
+    """Host folders that can't be bound as a whole, because a mount's target below them does not exist."""
+    opened: set[str] = set()
+    for target in targets:
+        for top in binds:
+            if not target.startswith(top + "/") or os.path.lexists(target):
+                continue
+            path = posixpath.dirname(target)
+            while path != posixpath.dirname(top):
+                opened |= {os.path.realpath(path)} if os.path.isdir(path) else set()
+                path = posixpath.dirname(path)
+    return opened
+
+
+def show(root: str, path: str, opened: set[str]) -> None:
+    """The host's `path` in the container, read-only; an opened folder entry by entry."""
+    if os.path.islink(path):
+        there = root + path
+        if not os.path.lexists(there):
+            os.makedirs(posixpath.dirname(there), exist_ok=True)
+            os.symlink(os.readlink(path), there)
+    elif path in opened:
+        place(root, path)
+        for entry in os.scandir(path):
+            show(root, entry.path, opened)
+    elif os.path.isdir(path) or os.path.isfile(path):
+        bind(path, place(root, path, folder=os.path.isdir(path)), True)
+
+
+def place(root: str, path: str, folder: bool = True) -> str:
+    """A mount point at the container's `path`: made when missing; links are followed as inside, never out of root."""
+    todo = [part for part in path.split("/") if part not in ("", ".")]
+    done: list[str] = []
+    links = 0
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            done = done[:-1]
+            continue
+        here = "/".join([root, *done, part])
+        try:
+            mode = os.lstat(here).st_mode
+        except FileNotFoundError:
+            make(here, folder or bool(todo), path)
+            mode = 0
+        if stat.S_ISLNK(mode):
+            if (links := links + 1) > LINKS:
+                raise OSError(errno.ELOOP, f"mount {path}: {os.strerror(errno.ELOOP)}")
+            target = os.readlink(here)
+            done = [] if target.startswith("/") else done
+            todo = [part for part in target.split("/") if part not in ("", ".")] + todo
+            continue
+        done.append(part)
+    return "/".join([root, *done])
+
+
+def make(here: str, folder: bool, path: str) -> None:
+    try:
+        if folder:
+            os.mkdir(here, 0o755)
+        else:
+            os.close(os.open(here, os.O_CREAT | os.O_WRONLY, 0o644))
+    except OSError as error:
+        raise OSError(error.errno, f"mount {path}: {error.strerror}") from None
+
+
+def devices(root: str) -> None:
+    dev = place(root, "/dev")
+    mount("tmpfs", dev, NOSUID, "tmpfs", "mode=755,size=64k")
+    for name in DEVICES:
+        bind(f"/dev/{name}", place(root, f"/dev/{name}", folder=False), False)
+    for name, target in DEVICE_LINKS.items():
+        os.symlink(target, f"{dev}/{name}")
+    mount("devpts", place(root, "/dev/pts"), NOSUID | NOEXEC, "devpts", "newinstance,ptmxmode=0666,mode=620")
+    mount("tmpfs", place(root, "/dev/shm"), NOSUID | NODEV, "tmpfs", "mode=1777")
+
+
+def bind(source: str, target: str, read_only: bool) -> None:
+    mount(source, target, BIND | REC)
+    if read_only:
+        make_read_only(target)
+
+
+class MountAttributes(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
+
+
+def make_read_only(target: str) -> None:
+    """With all that is mounted below; before Linux 5.12 one by one, keeping each mount's flags (they are locked)."""
+    wish = MountAttributes(set=RDONLY)
+    arguments = (AT_FDCWD, os.fsencode(target), AT_RECURSIVE, ctypes.byref(wish), ctypes.sizeof(wish))
+    if linux.libc().syscall(MOUNT_SETATTR, *arguments) == 0:
+        return
+    for path in mounted_below(target):
+        flags = os.statvfs(path).f_flag & (NOSUID | NODEV | NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME | os.ST_RELATIME)
+        mount(None, path, REMOUNT | BIND | RDONLY | flags)
+
+
+def mounted_below(target: str) -> list[str]:
+    with open("/proc/self/mountinfo") as file:
+        points = [line.split()[4].encode().decode("unicode_escape") for line in file]
+    return [point for point in points if point == target or point.startswith(target + "/")]
+
+
+def mount(source: str | None, target: str, flags: int, kind: str | None = None, data: str | None = None) -> None:
+    def text(value: str | None) -> bytes | None:
+        return None if value is None else os.fsencode(value)
+
+    arguments = (text(source), text(target), text(kind), ctypes.c_ulong(flags), text(data))
+    linux.check(linux.libc().mount(*arguments), f"mount {source or ''} on {target}")
+
+
+def pivot(root: str) -> None:
+    os.chdir(root)
+    linux.check(linux.libc().pivot_root(b".", b"."), "pivot_root")
+    linux.check(linux.libc().umount2(b".", DETACH), "umount the old root")
+    os.chdir("/")
+
+
+# privileges
+
+
+def forbid_more() -> None:
+    """No user namespace within this one: there a process would have all capabilities again."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        write("/proc/sys/user/max_user_namespaces", "0")
+
+
+def drop_privileges() -> None:
+    linux.prctl(PR_SET_NO_NEW_PRIVS, 1)
+    with contextlib.suppress(OSError):
+        linux.prctl(PR_CAP_AMBIENT, AMBIENT_CLEAR_ALL)
+    with contextlib.suppress(OSError):  # EINVAL: beyond the last one, EPERM: there are none
+        for capability in range(LAST_CAPABILITY + 1):
+            linux.prctl(PR_CAPBSET_DROP, capability)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    linux.check(linux.libc().capset(header, (ctypes.c_uint32 * 6)()), "capset")
+
+
+# an init of the container's own
+
+
+def below_init(link: Link) -> None:
+    """Go on as pid 2; this process reaps, and ends as the program ends."""
+    read, write_end = os.pipe()
+    program = os.fork()
+    if program == 0:
+        os.close(read)
+        os.setsid()
+        link.say("program")
+        return  # exec, or the interpreter's own word, closes the pipe's end
+    os.close(write_end)
+    for fd in (0, 1, 2):
+        os.close(fd)  # who reads them shall see the end when the program's are closed
+    os.read(read, 1)
+    link.say("running")
+    pid, status = os.wait()
+    while pid != program:
+        pid, status = os.wait()
+    with contextlib.suppress(OSError):
+        link.say("exited", status=status)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)

@@ -1,0 +1,132 @@
+"""Where a path of a container lies on the host, and how to say it to a program that has no mount namespace.
+
+A path is walked component by component through the mounts and the root, symbolic links and `..` included, as the
+container would: an absolute link starts again at the container's root, so no path leaves it. Without namespaces, /tmp and
+the mounts' targets are replaced in command lines, environment and scripts, as whole path components only.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import posixpath
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import labkit
+from labkit.embedded.runtime.launch import Launch, Mount
+from labkit.errors import LabError
+
+LINKS = 40  # as the kernel: then ELOOP
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys", "/nix")
+
+
+@functools.cache
+def host_binds() -> tuple[str, ...]:
+    """Absolute paths of the host that every container sees, read-only, at the same place, links as links."""
+    python = {sys.prefix, sys.base_prefix, os.path.dirname(labkit.__file__)}
+    own = sorted(path for path in python if not below(path, SYSTEM))
+    own = [path for path in own if not below(posixpath.dirname(path), own)]
+    return tuple(path for path in (*SYSTEM, *own) if os.path.lexists(path))
+
+
+@functools.cache
+def keras_folder() -> Path | None:
+    """Keras' data sets of whoever runs the cluster."""
+    folder = Path("~/.keras/datasets").expanduser()
+    return folder if folder.is_dir() else None
+
+
+def cache_mounts(env: dict[str, str]) -> list[Mount]:
+    """Keras' data sets, where programs with this environment (or forked ones, with ours) look for them."""
+    folder = keras_folder()
+    if folder is None:
+        return []
+    homes = {os.path.expanduser("~"), env.get("HOME") or "/root"}
+    return [Mount(folder, f"{home.rstrip('/')}/.keras/datasets", read_only=True) for home in sorted(homes)]
+
+
+def below(path: str, folders: Iterable[str]) -> bool:
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def host_path(launch: Launch, path: str) -> Path:
+    """The host's path of a container's path (relative ones start at cwd); the last component need not exist.
+
+    Raises LabError after too many symbolic links.
+    """
+    todo = components(posixpath.join(launch.cwd or "/", path))
+    done: list[str] = []
+    links = 0
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            done = done[:-1]
+            continue
+        here = located(launch, [*done, part])
+        try:
+            target = os.readlink(here)
+        except OSError:
+            done.append(part)
+            continue
+        if (links := links + 1) > LINKS:
+            raise LabError(f"{path}: too many levels of symbolic links", "look for a link that leads to itself")
+        if target.startswith("/"):
+            done = []
+            target = contained(launch, target)
+        todo = components(target) + todo
+    return located(launch, done)
+
+
+def components(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def located(launch: Launch, parts: list[str]) -> Path:
+    """The host's path of components that are known to hold no link before the last."""
+    path = "/" + "/".join(parts)
+    owner = max(
+        (mount for mount in launch.mounts if below(path, [posixpath.normpath(mount.target)])),
+        key=lambda mount: len(posixpath.normpath(mount.target)),
+        default=None,
+    )
+    if owner:
+        rest = path[len(posixpath.normpath(owner.target)) :].lstrip("/")
+        return owner.source / rest if rest else owner.source
+    if below(path, host_binds()):
+        return Path(path)
+    return launch.root.joinpath(*parts)
+
+
+def contained(launch: Launch, target: str) -> str:
+    """A link's absolute target as the container's path: a program without a namespace links to host paths."""
+    for mount in launch.mounts:
+        if below(target, [str(mount.source)]):
+            return mount.target + target[len(str(mount.source)) :]
+    if below(target, [str(launch.root)]):
+        return target[len(str(launch.root)) :] or "/"
+    return target
+
+
+def translate(launch: Launch, text: str) -> str:
+    """Replace the container's own paths in a text by the host's: whole components, and never within a host path."""
+    table = {posixpath.normpath(mount.target): mount.source for mount in launch.mounts if mount.target != "/"}
+    for path in ("/tmp", *launch.paths):
+        table.setdefault(posixpath.normpath(path), launch.root / path.strip("/"))
+    kept = [str(launch.root), *(str(mount.source) for mount in launch.mounts), *host_binds(), sys.prefix]
+    kept = [path for path in kept if path not in table]
+    return pattern(tuple(sorted(table)), tuple(kept)).sub(lambda match: str(table.get(match[0], match[0])), text)
+
+
+@functools.lru_cache(maxsize=64)
+def pattern(paths: tuple[str, ...], kept: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches each path where it begins a path and ends a component. Host paths match as a whole, first, and stay."""
+
+    def either(names: tuple[str, ...]) -> str:
+        return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+    begins = r"""(?:(?<![^\s"'=:,;(\[{<>|&`@])|(?<=://))"""
+    ends = r"(?![\w+@%~-]|\.[\w.])"
+    return re.compile(rf"{begins}(?:(?:{either(kept)})(?:/[^\s\"':,;]*)?{ends}|(?:{either(paths)}){ends})")

@@ -1,0 +1,250 @@
+"""Starts programs: isolated where the kernel lets us, with translated paths elsewhere; forked warm where that is the same.
+
+The runtime knows nothing of Kubernetes. It owns two parents (see `labkit.warm`): a plain one that execs any program, and
+a warm one with TensorFlow imported, started when it is first needed and ended after an hour of idleness. A container's
+program is a child of one of them. When a parent is killed its containers are lost with it, and the next launch starts it
+again; when this process ends, so does everything it started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from labkit import paths as lab
+from labkit.embedded.runtime import limits, paths
+from labkit.embedded.runtime.launch import Launch, Process, SpawnError, may_fork
+from labkit.warm.client import AsyncParent, Spawn, environment
+
+PRELOAD = (
+    "numpy",
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "PIL.Image",
+    "tensorflow.python.distribute.parameter_server_strategy_v2",
+)
+IDLE = 3600.0
+ENTER = "labkit.embedded.runtime.namespaces:enter"
+JOIN = "labkit.embedded.runtime.namespaces:join"
+ISOLATION = {
+    "root": "mount, pid and ipc namespaces",
+    "user": "mount, pid, ipc and user namespaces",
+    "none": "translated paths",
+}
+
+
+class Runtime:
+    """`await start()`, `await launch(...)`, `await exec(...)`, `await stop()`; everything on one event loop."""
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        portable: bool | None = None,
+        isolation: str | None = None,
+        preload: Sequence[str] = PRELOAD,
+        idle: float = IDLE,
+    ) -> None:
+        self.home = home
+        self.portable = lab.portable() if portable is None else portable
+        self.isolation = "none" if self.portable else isolation or ""
+        self.preload = preload
+        self.idle = idle
+        self.mechanisms: dict[str, str] = {}
+        self.plain: AsyncParent | None = None
+        self.warm: AsyncParent | None = None
+        self.starting = asyncio.Lock()
+        self.retiring: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.plain_parent()
+        if not self.isolation:
+            self.isolation = await self.detect()
+        self.mechanisms = {
+            "isolation": ISOLATION[self.isolation],
+            "processes": "plain spawns" if self.portable else "warm forks for Python, plain forks",
+            "memory": limits.mechanism(self.portable),
+        }
+
+    async def stop(self) -> None:
+        """End every program, and the parents."""
+        if self.retiring:
+            self.retiring.cancel()
+        for parent in (self.plain, self.warm):
+            if parent:
+                await parent.stop()
+        self.plain = self.warm = None
+
+    async def prewarm(self) -> None:
+        """Have the warm parent ready; nothing happens where there is none."""
+        if not self.portable:
+            await self.warm_parent()
+
+    async def detect(self) -> str:
+        """Which kind of isolation works here, found out by doing it: "root", "user" or "none"."""
+        for kind in ("root", "user") if os.geteuid() == 0 else ("user",):
+            with tempfile.TemporaryDirectory(dir=self.home) as root, contextlib.suppress(SpawnError):
+                attempt = Launch(["true"], {"PATH": os.defpath}, "/", Path(root))
+                process = await self.run(attempt, kind)
+                close(process)
+                if (await process.wait()).code == 0:
+                    return kind
+        return "none"
+
+    # parents
+
+    async def plain_parent(self) -> AsyncParent:
+        async with self.starting:
+            if self.plain is None or not self.plain.alive:
+                self.plain = await AsyncParent.start(self.own(), portable=self.portable, log=self.log())
+            return self.plain
+
+    async def warm_parent(self) -> AsyncParent:
+        async with self.starting:
+            if self.warm is None or not self.warm.alive:
+                self.warm = await AsyncParent.start([*self.preload, *self.own()], log=self.log())
+                self.retiring = asyncio.create_task(self.retire(self.warm))
+            return self.warm
+
+    async def retire(self, parent: AsyncParent) -> None:
+        """End a parent that nobody has used for long."""
+        while parent.alive:
+            left = parent.last_used + self.idle - asyncio.get_running_loop().time()
+            if left <= 0 and not parent.children:
+                await parent.stop()
+                return
+            await asyncio.sleep(max(left, min(self.idle, 1.0)))
+
+    def own(self) -> list[str]:
+        """What children need on their way to the program: imported once."""
+        return [] if self.portable else ["labkit.embedded.runtime.namespaces"]
+
+    def log(self) -> Path:
+        folder = self.home / "log"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / "warm.log"
+
+    # programs
+
+    async def launch(self, launch: Launch) -> Process:
+        """Start a container's program. Raises SpawnError: the program is missing, a mount can't be made, ..."""
+        return await self.run(launch, self.isolation)
+
+    async def run(self, launch: Launch, isolation: str) -> Process:
+        (launch.root / "tmp").mkdir(parents=True, exist_ok=True)
+        (launch.root / "tmp").chmod(0o1777)
+        warm = launch.warm and not self.portable and may_fork(launch.argv, launch.env, environment())
+        parent = await (self.warm_parent() if warm else self.plain_parent())
+        if isolation == "none":
+            spawn = self.translated(launch, warm)
+        else:
+            spec = {
+                "kind": isolation,
+                "root": str(launch.root.resolve()),
+                "binds": paths.host_binds(),
+                "mounts": [
+                    [str(mount.source.resolve()), mount.target, mount.read_only]
+                    for mount in (*paths.cache_mounts(launch.env), *launch.mounts)
+                ],
+                "init": launch.init,
+                "cwd": launch.cwd or "/",
+            }
+            spawn = Spawn(launch.argv, launch.env, launch.cwd or "/", warm, launch.tty, ENTER, spec)
+        return await self.spawn(parent, spawn, launch, launch.stdin)
+
+    async def exec(
+        self,
+        process: Process,
+        argv: list[str],
+        env: dict[str, str] | None = None,
+        tty: bool = False,
+        stdin: bool = True,
+    ) -> Process:
+        """Start another program inside a running container, on descriptors of its own."""
+        if not process.running:
+            raise SpawnError("the container is not running")
+        launch = replace(
+            process.launch, argv=argv, env=process.launch.env if env is None else env, tty=tty, init=False, warm=False
+        )
+        if self.isolation == "none":
+            spawn = self.translated(launch, False)
+        else:
+            spec = {"kind": self.isolation, "pid": process.pid}
+            spawn = Spawn(argv, launch.env, launch.cwd or "/", False, tty, JOIN, spec)
+        inside = await self.spawn(await self.plain_parent(), spawn, launch, stdin)
+        process.inside.append(inside)
+        inside.child.exit.add_done_callback(lambda _: process.inside.remove(inside))
+        return inside
+
+    def translated(self, launch: Launch, warm: bool) -> Spawn:
+        """The launch in the host's paths."""
+        env = {name: self.translate(launch, value) for name, value in launch.env.items()}
+        home = self.host_path(launch, launch.env.get("HOME") or "/")
+        cwd = self.host_path(launch, launch.cwd or "/")
+        for folder in (home, cwd):
+            if not folder.exists():
+                folder.mkdir(parents=True)
+        link_caches(home)
+        env |= {"HOME": str(home), "TMPDIR": str(launch.root / "tmp")}
+        return Spawn([self.translate(launch, word) for word in launch.argv], env, str(cwd), warm, launch.tty)
+
+    async def spawn(self, parent: AsyncParent, spawn: Spawn, launch: Launch, stdin: bool) -> Process:
+        ours, theirs = open_terminal() if launch.tty else open_pipes(stdin)
+        try:
+            child = await parent.spawn(spawn, theirs)
+        except BaseException:
+            for fd in set(ours) - {None}:
+                os.close(fd)  # type: ignore[arg-type]
+            raise
+        finally:
+            for fd in set(theirs):
+                os.close(fd)
+        return Process(child, launch, ours[1], ours[2], ours[0], spawn.python)  # type: ignore[arg-type]
+
+    # paths
+
+    def host_path(self, launch: Launch, path: str) -> Path:
+        """Where a path of the container lies on the host."""
+        return paths.host_path(launch, path)
+
+    def translate(self, launch: Launch, text: str) -> str:
+        """A text (a script, say) as the container's program must read it: unchanged where it has its own mounts."""
+        return paths.translate(launch, text) if self.isolation == "none" else text
+
+
+def open_pipes(stdin: bool) -> tuple[list[int | None], list[int]]:
+    """(our ends, the program's): standard input (or /dev/null), output, error."""
+    read_in, write_in = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None)
+    read_out, write_out = os.pipe()
+    read_error, write_error = os.pipe()
+    return [write_in, read_out, read_error], [read_in, write_out, write_error]
+
+
+def open_terminal() -> tuple[list[int | None], list[int]]:
+    ours, theirs = pty.openpty()
+    for fd in (ours, theirs):
+        os.set_inheritable(fd, False)
+    return [os.dup(ours), ours, None], [theirs, theirs, theirs]
+
+
+def link_caches(home: Path) -> None:
+    """Keras' data sets at a translated HOME."""
+    folder = paths.keras_folder()
+    link = home / ".keras" / "datasets"
+    if folder and link != folder and not os.path.lexists(link):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(folder)
+
+
+def close(process: Process) -> None:
+    """Close what is left of a process's descriptors."""
+    for fd in (process.stdin, process.stdout, process.stderr):
+        if fd is not None:
+            os.close(fd)

@@ -1,0 +1,55 @@
+"""`python -m labkit.warm --socket FD [--preload tensorflow,...] [--starter PID] [--portable]`: a parent."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import os
+import socket
+import sys
+import time
+
+from labkit.warm import linux
+from labkit.warm.parent import Parent
+
+
+def main() -> None:
+    options = arguments()
+    sock = socket.socket(fileno=options.socket)
+    os.set_inheritable(options.socket, False)
+    if linux.available and not options.portable:
+        linux.adopt_orphans()
+        if options.starter:
+            linux.die_with_parent()
+            if os.getppid() != options.starter:
+                return
+    sys.path[:1] = []  # the folder this was started in is nobody's business
+    loaded = {name: load(name) for name in options.preload.split(",") if name}
+    gc.collect()
+    gc.freeze()
+    Parent(sock, loaded).run()
+    os._exit(0)  # nothing to finalize, and no exit handler of a preloaded module shall run here
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m labkit.warm", description="Forks programs on request.")
+    parser.add_argument("--socket", type=int, required=True, help="descriptor of a connected unix socket")
+    parser.add_argument("--preload", default="", help="modules to import first, separated by commas")
+    parser.add_argument("--starter", type=int, default=0, help="pid whose end is this parent's end, at once (Linux)")
+    parser.add_argument("--portable", action="store_true", help="do without what only Linux has")
+    return parser.parse_args()
+
+
+def load(name: str) -> float | str:
+    """Import a module: the seconds it took, or why it is not there."""
+    start = time.perf_counter()
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        return str(error)
+    return round(time.perf_counter() - start, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What a forked child does before its program runs.
+
+It gives up everything of its parent but its link, takes the descriptors of the request as standard input, output and
+error, leads a session of its own, and asks the kernel to end it with its parent. A request may name an `enter` function
+(`module:name`, called with the request's `spec` and the link), which isolates the process further; it returns in the
+process that shall run the program. Then exec, or Python in place.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import termios
+from typing import Any, NoReturn
+
+from labkit.warm import linux, wire
+
+FAILED = 127
+
+
+class Link:
+    """The child's end of the line to its parent; closed by exec."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def say(self, state: str, **more: Any) -> None:
+        self.sock.sendall(json.dumps({"state": state, **more}).encode() + b"\n")
+
+    def wait_for_go(self) -> None:
+        """Tell that this process, not the one forked first, is the child; wait until the first one is gone."""
+        self.say("waiting")
+        if not self.sock.recv(1):
+            os._exit(FAILED)
+
+    def fail(self, error: BaseException) -> NoReturn:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        number = error.errno if isinstance(error, OSError) and error.errno else 0
+        self.say("failed", error=text or type(error).__name__, errno=number)
+        os._exit(FAILED)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def become(request: wire.Message, fds: list[int], sock: socket.socket) -> NoReturn:
+    link = Link(sock)
+    try:
+        settle(request, fds, link)
+        if request.get("enter"):
+            module, name = request["enter"].split(":")
+            getattr(importlib.import_module(module), name)(request["spec"], link)
+        if request.get("tty"):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        enter_folder(request["cwd"])
+        if request.get("python"):
+            from labkit.warm import python
+
+            python.run(request["argv"], request["env"], link)
+        execute(request["argv"], request["env"])
+    except BaseException as error:
+        link.fail(error)
+
+
+def settle(request: wire.Message, fds: list[int], link: Link) -> None:
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    if linux.available and not request.get("portable"):
+        linux.die_with_parent()
+    for target, source in enumerate(fds):  # received descriptors lie above 2: the parent keeps 0 to 2 open
+        os.dup2(source, target)
+    keep = link.sock.fileno()
+    os.closerange(3, keep)
+    os.closerange(keep + 1, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20))
+    os.umask(0o022)
+
+
+def enter_folder(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise OSError(error.errno, f'chdir to cwd ("{path}"): {os.strerror(error.errno or 0).lower()}') from None
+
+
+def execute(argv: list[str], env: dict[str, str]) -> NoReturn:
+    """exec, looking argv[0] up in the PATH that the program will have; errors in the words of container runtimes."""
+    name = argv[0]
+    try:
+        os.execvpe(name, argv, env)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            missing = "no such file or directory" if "/" in name else "executable file not found in $PATH"
+            raise OSError(error.errno, f'exec: "{name}": {missing}') from None
+        raise OSError(error.errno, f'exec: "{name}": {os.strerror(error.errno or 0).lower()}') from None

@@ -1,0 +1,188 @@
+"""A forked child becomes the Python interpreter it was asked to be, without starting one.
+
+`python -m M`, `-c CODE`, `FILE` and `-` are run as the interpreter's own main would run them: argv, `sys.path[0]`,
+`__main__`, standard streams, exit codes, tracebacks, exit handlers, threads that are waited for. What differs from a
+fresh process: modules that the parent imported are there already (so are their import-time settings), and the hash seed
+is the parent's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import ctypes
+import gc
+import io
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+import types
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from typing import Any, NoReturn
+
+from labkit.warm.child import Link
+
+FLAGS = {"-u", "-B"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """`kind` is "-m", "-c", "-" or "file"; `target` the module, the code or the file; `args` what follows."""
+
+    kind: str
+    target: str
+    args: list[str]
+    flags: frozenset[str]
+
+
+def parse(argv: list[str]) -> Command | None:
+    """Understand a python command line; None where only an interpreter of its own will do."""
+    rest = argv[1:]
+    flags = set()
+    while rest and rest[0] in FLAGS:
+        flags.add(rest.pop(0))
+    if not rest:
+        return None
+    if rest[0] in ("-m", "-c"):
+        return Command(rest[0], rest[1], rest[2:], frozenset(flags)) if len(rest) > 1 else None
+    if rest[0] == "-":
+        return Command("-", "<stdin>", rest[1:], frozenset(flags))
+    if rest[0].startswith("-"):
+        return None
+    return Command("file", rest[0], rest[1:], frozenset(flags))
+
+
+def run(argv: list[str], env: dict[str, str], link: Link) -> NoReturn:
+    command = parse(argv)
+    if command is None or (command.kind == "file" and not os.path.isfile(command.target)):
+        env_python = [sys.executable, *argv[1:]]  # a folder, an archive, nothing at all: the interpreter knows
+        os.execve(sys.executable, env_python, env)
+    renew(argv, env, command)
+    link.say("running")
+    link.close()
+    code = 0
+    try:
+        execute(command)
+    except BaseException as error:
+        code = outcome(error)
+    leave(code)
+
+
+def renew(argv: list[str], env: dict[str, str], command: Command) -> None:
+    """Make this process look like an interpreter that has just started."""
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    open_streams("-u" in command.flags or bool(env.get("PYTHONUNBUFFERED")))
+    sys.dont_write_bytecode = "-B" in command.flags or bool(env.get("PYTHONDONTWRITEBYTECODE"))
+    sys.orig_argv = list(argv)
+    sys.argv = [command.target if command.kind == "file" else command.kind, *command.args]
+    sys.path.insert(0, first_path(command))
+    sys.path_importer_cache.clear()
+    tempfile.tempdir = None
+    reseed()
+    main = types.ModuleType("__main__")
+    main.__builtins__ = builtins  # type: ignore[attr-defined]
+    sys.modules["__main__"] = main
+
+
+def open_streams(unbuffered: bool) -> None:
+    def stream(fd: int, mode: str, name: str, errors: str, **options: Any) -> io.TextIOWrapper:
+        raw = io.FileIO(fd, mode, closefd=False)
+        buffer = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
+        wrapper = io.TextIOWrapper(buffer, encoding="utf-8", errors=errors, newline=None, **options)
+        wrapper.mode = mode  # type: ignore[misc]
+        raw.name = name  # type: ignore[misc]
+        return wrapper
+
+    terminal = os.isatty(1)
+    sys.stdin = sys.__stdin__ = stream(0, "r", "<stdin>", "strict")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = stream(  # type: ignore[misc]
+        1, "w", "<stdout>", "strict", line_buffering=terminal, write_through=unbuffered
+    )
+    sys.stderr = sys.__stderr__ = stream(  # type: ignore[misc]
+        2, "w", "<stderr>", "backslashreplace", line_buffering=True, write_through=unbuffered
+    )
+
+
+def first_path(command: Command) -> str:
+    if command.kind == "-m":
+        return os.getcwd()
+    if command.kind == "file":
+        return os.path.dirname(os.path.realpath(command.target))
+    return ""
+
+
+def reseed() -> None:
+    """Random numbers of their own for each child, where the parent has drawn or seeded any."""
+    random.seed()
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
+
+
+def execute(command: Command) -> None:
+    main = sys.modules["__main__"].__dict__
+    if command.kind == "-m":
+        import runpy
+
+        runpy._run_module_as_main(command.target)  # type: ignore[attr-defined]  # what `python -m` itself calls
+        return
+    if command.kind == "file":
+        with io.open_code(os.path.abspath(command.target)) as file:
+            source: bytes | str = file.read()
+        main["__file__"] = command.target
+        main["__cached__"] = None
+        main["__loader__"] = SourceFileLoader("__main__", command.target)
+        name = command.target
+    elif command.kind == "-":
+        source, name = sys.stdin.buffer.read(), "<stdin>"
+    else:
+        source, name = command.target, "<string>"
+    exec(compile(source, name, "exec", dont_inherit=True), main)
+
+
+def outcome(error: BaseException) -> int:
+    """The exit code that the interpreter gives this exception, told on stderr as it would."""
+    if isinstance(error, SystemExit):
+        code = error.code
+        if code is None or isinstance(code, int):
+            return (code or 0) & 0xFF
+        print(code, file=sys.stderr)
+        return 1
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    error.__traceback__ = trace
+    sys.excepthook(type(error), error, trace)
+    return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+
+def leave(code: int) -> NoReturn:
+    """Exit as an interpreter does, but without taking down what the parent imported (slow, and not ours to end)."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except BaseException as error:
+        outcome(error)
+    sys.setswitchinterval(3600)  # from here on daemon threads stand still, as they do in a real exit
+    vars(sys.modules["__main__"]).clear()  # open files are flushed, finalizers run
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            code = code or 120
+    ctypes.CDLL(None).fflush(None)
+    if code < 0:  # as Python does on Ctrl-C: end by the signal, so that shells see it
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+        code = 128 - code
+    os._exit(code)
