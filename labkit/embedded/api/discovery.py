@@ -57,6 +57,7 @@ REVIEWS = [
     Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False),
     Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False),
 ]
+METRICS = ("metrics.k8s.io", "v1beta1")  # announced without a kind, so that `reviews` can refuse it with a hint
 AGGREGATED = {
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList": version
     for version in ("v2", "v2beta1")
@@ -81,7 +82,7 @@ def groups() -> dict[tuple[str, str], list[Resource]]:
     found: dict[tuple[str, str], list[Resource]] = {}
     for resource in sorted([*RESOURCES.values(), *REVIEWS], key=lambda r: r.custom):
         found.setdefault((resource.group, resource.version), []).append(resource)
-    return found
+    return found | {METRICS: []}
 
 
 # -- one document for each group version -----------------------------------------------------------------------------

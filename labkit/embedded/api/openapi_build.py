@@ -61,6 +61,8 @@ def build(folder: Path) -> None:
     schemas |= of_kubeflow(schemas) | of_argo(schemas)
     index = {}
     for (group, version), resources in groups().items():
+        if not resources:
+            continue
         path = f"apis/{group}/{version}" if group else f"api/{version}"
         content = json.dumps(document(resources, schemas), separators=(",", ":")).encode()
         _write(folder / f"{path.replace('/', '_')}.json", content)

@@ -1,0 +1,141 @@
+"""Questions put as objects: may I do this, who am I, whose token is this, and how much does a pod use.
+
+A review is created, answered in its `status`, and kept nowhere. What is allowed is decided by `auth.allowed`, the same
+function that guards every request. `kubectl top` asks the group metrics.k8s.io, which this cluster announces only to be
+able to refuse it with a hint: a cluster without it makes kubectl say no more than "Metrics API not available".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from labkit.embedded.api import answer, auth, body
+from labkit.embedded.resources import RESOURCES
+from labkit.embedded.status import ApiError, bad_request
+
+Review = dict[str, Any]
+AUTHORIZATION, AUTHENTICATION = "authorization.k8s.io/v1", "authentication.k8s.io/v1"
+NO_METRICS = (
+    "the embedded cluster does not measure its pods; `labkit status` shows what they use, `labkit up --engine kind` "
+    "gives a cluster with a place for metrics-server"
+)
+
+
+async def _read(request: Request, api_version: str, kind: str) -> Review:
+    review = await body.read(request)
+    if not isinstance(review, dict) or not isinstance(review.get("spec", {}), dict):
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind})")
+    for field, wanted in (("apiVersion", api_version), ("kind", kind)):
+        if review.setdefault(field, wanted) != wanted:
+            said = f"{review['kind']} of {review['apiVersion']}"
+            raise bad_request(f"the object provided is {said}, this address takes a {kind} of {api_version}")
+    return review | {"metadata": review.get("metadata") or {}}
+
+
+def _answered(request: Request, review: Review, status: dict[str, Any]) -> Response:
+    if "metadata" in review:
+        review["metadata"].setdefault("creationTimestamp", None)
+    return answer.plain(request, review | {"status": status}, 201)
+
+
+# -- authorization ---------------------------------------------------------------------------------------------------
+
+
+def _access(user: auth.User, spec: Review, namespace: str = "") -> dict[str, Any]:
+    """The status of an access review: exactly one of resourceAttributes and nonResourceAttributes must be there."""
+    wanted, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if bool(wanted) == bool(other):
+        raise bad_request("exactly one of spec.resourceAttributes and spec.nonResourceAttributes must be specified")
+    if other:
+        yes = auth.allowed(user, other.get("verb", ""), "", other.get("path", ""))
+    else:
+        of = [wanted.get(k, "") for k in ("verb", "group", "resource", "namespace", "name")]
+        of[3] = namespace or of[3]
+        if wanted.get("subresource"):
+            of[2] += "/" + wanted["subresource"]
+        yes = auth.allowed(user, *of)
+    return {"allowed": yes}
+
+
+async def self_access(request: Request) -> Response:
+    review = await _read(request, AUTHORIZATION, "SelfSubjectAccessReview")
+    return _answered(request, review, _access(request.state.user, review.get("spec") or {}))
+
+
+async def access(request: Request) -> Response:
+    namespace = request.path_params.get("namespace", "")
+    review = await _read(request, AUTHORIZATION, "LocalSubjectAccessReview" if namespace else "SubjectAccessReview")
+    spec = review.get("spec") or {}
+    if not spec.get("user") and not spec.get("groups"):
+        raise bad_request("at least one of spec.user and spec.groups must be specified")
+    subject = auth.User(spec.get("user", ""), tuple(spec.get("groups") or ()))
+    return _answered(request, review, _access(subject, spec, namespace))
+
+
+async def rules(request: Request) -> Response:
+    """What the user may do in a namespace, as `kubectl auth can-i --list` prints it."""
+    review = await _read(request, AUTHORIZATION, "SelfSubjectRulesReview")
+    namespace = (review.get("spec") or {}).get("namespace", "")
+    user = request.state.user
+    found = []
+    for resource in RESOURCES.values():
+        can = [v for v in VERBS if auth.allowed(user, v, resource.group, resource.plural, namespace)]
+        if can:
+            found.append({"verbs": can, "apiGroups": [resource.group], "resources": [resource.plural]})
+    if all(rule["verbs"] == list(VERBS) for rule in found) and len(found) == len(RESOURCES):
+        found = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    outside = [{"verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez",
+                "/openapi", "/openapi/*", "/readyz", "/version", "/version/"]}]  # fmt: skip
+    status = {"resourceRules": found, "nonResourceRules": outside, "incomplete": False}
+    return _answered(request, review, status)
+
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+# -- authentication --------------------------------------------------------------------------------------------------
+
+
+def _about(user: auth.User) -> dict[str, Any]:
+    return {"username": user.name, "groups": list(user.groups)}
+
+
+async def who_am_i(request: Request) -> Response:
+    review = await _read(request, AUTHENTICATION, "SelfSubjectReview")
+    return _answered(request, review, {"userInfo": _about(request.state.user)})
+
+
+async def token(request: Request) -> Response:
+    """Whose token `spec.token` is."""
+    review = await _read(request, AUTHENTICATION, "TokenReview")
+    asked = (review.get("spec") or {}).get("token")
+    if not asked or not isinstance(asked, str):
+        raise bad_request("token is required for TokenReview in authentication")
+    try:
+        user = request.app.state.accounts.authenticate(f"Bearer {asked}")
+    except ApiError:
+        return _answered(request, review, {"user": {}, "error": "the token is not valid for this cluster"})
+    return _answered(request, review, {"authenticated": True, "user": _about(user)})
+
+
+async def no_metrics(request: Request) -> Response:
+    raise ApiError(404, "NotFound", NO_METRICS)
+
+
+def _post(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(f"/apis/{path}", handler, methods=["POST"])
+
+
+routes: list[Route] = [
+    _post(f"{AUTHORIZATION}/selfsubjectaccessreviews", self_access),
+    _post(f"{AUTHORIZATION}/selfsubjectrulesreviews", rules),
+    _post(f"{AUTHORIZATION}/subjectaccessreviews", access),
+    _post(f"{AUTHORIZATION}/namespaces/{{namespace}}/localsubjectaccessreviews", access),
+    _post(f"{AUTHENTICATION}/selfsubjectreviews", who_am_i),
+    _post(f"{AUTHENTICATION}/tokenreviews", token),
+    Route("/apis/metrics.k8s.io/v1beta1/{path:path}", no_metrics),
+]
