@@ -1,0 +1,106 @@
+"""Which notebooks a run has, and what each declares: its parameters and whether it must run alone."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from labkit.errors import LabError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A notebook to run. `parameters` are the names that its cell tagged `parameters` assigns."""
+
+    path: Path
+    name: str
+    parameters: frozenset[str]
+    exclusive: bool  # measures time: nothing else may run beside it
+    cells: int  # code cells
+    sha256: str
+
+
+def find(paths: Sequence[str | Path]) -> list[Source]:
+    """The notebooks named, and those in the folders named, in order of their names; LabError where one isn't there."""
+    found: dict[Path, None] = {}
+    for given in map(Path, paths):
+        if given.is_dir():
+            inside = sorted(p for p in given.rglob("*.ipynb") if not any(x.startswith(".") for x in p.parts))
+            if not inside:
+                raise LabError(f"no notebooks in {given}", "name a folder with .ipynb files, or a notebook")
+            found.update(dict.fromkeys(inside))
+        elif given.suffix == ".ipynb" and given.is_file():
+            found[given] = None
+        else:
+            raise LabError(f"{given} is no notebook", "name .ipynb files or folders of them")
+    sources = [read(path) for path in found]
+    names = [s.name for s in sources]
+    for twice in {n for n in names if names.count(n) > 1}:
+        raise LabError(f"two notebooks are named {twice}", "run them one after another, or rename one")
+    return sources
+
+
+def read(path: Path) -> Source:
+    """Look into a notebook without running it; LabError names what is wrong with the file."""
+    try:
+        body = path.read_bytes()
+        notebook = nbformat.reads(body.decode(), as_version=4)
+        nbformat.validate(notebook)
+    except (OSError, UnicodeDecodeError, ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        raise LabError(
+            f"{path} can't be read as a notebook: {error}", "open it in JupyterLab and save it again"
+        ) from error
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
+    return Source(
+        path=path.resolve(),
+        name=path.stem,
+        parameters=frozenset(name for cell in tagged for name in assigned(cell.source)),
+        exclusive=bool(notebook.metadata.get("exclusive")),
+        cells=len(code),
+        sha256=hashlib.sha256(body).hexdigest(),
+    )
+
+
+def assigned(source: str) -> set[str]:
+    """The names that a cell's top-level assignments bind; none where it is not plain Python."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return set()
+    targets: list[ast.expr] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            targets += node.targets
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets.append(node.target)
+    return {t.id for t in targets if isinstance(t, ast.Name)}
+
+
+def check_parameters(sources: Sequence[Source], parameters: dict[str, str]) -> None:
+    """LabError for a parameter that no notebook of the run declares."""
+    known = set().union(*(s.parameters for s in sources)) if sources else set()
+    for name in parameters:
+        if name not in known:
+            raise LabError(
+                f"no notebook of this run has a parameter {name!r}", f"known: {', '.join(sorted(known)) or 'none'}"
+            )
+
+
+def typed(value: str) -> Any:
+    """A parameter's value from the command line, as papermill types it: yes/no and numbers, else the text."""
+    lowered = value.strip().lower()
+    if lowered in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}[lowered]
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

@@ -1,0 +1,105 @@
+"""What surrounds a run: a cluster (its own, or one that is there), a namespace and kubeconfig for each notebook, and the
+proof that nothing was left behind.
+
+Every process of a run inherits `LABKIT_RUN`; when the run is over, whoever still carries its value outlived it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import uuid
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+import yaml
+
+from labkit import cluster, namespaces
+from labkit.errors import LabError
+
+MARK = "LABKIT_RUN"
+
+
+class Session:
+    """A context: on entry a cluster is up, on exit the run's own one is gone with its state."""
+
+    def __init__(self, engine: str, name: str | None = None) -> None:
+        self.engine = engine
+        self.own = name is None
+        self.name = name or "run"
+        self.id = uuid.uuid4().hex
+        self.left_behind: list[str] = []
+        self._before: dict[str, str | None] = {}
+
+    def __enter__(self) -> Session:
+        self._folder = tempfile.TemporaryDirectory(prefix="labkit-run-", ignore_cleanup_errors=True)
+        self.folder = Path(self._folder.name)
+        changes = {MARK: self.id} | ({"LABKIT_HOME": str(self.folder / "home")} if self.own else {})
+        self._before = {k: os.environ.get(k) for k in (*changes, "KUBECONFIG", "LABKIT_CLUSTER")}
+        os.environ.update(changes, LABKIT_CLUSTER=self.name)
+        try:
+            self.kubeconfig = self._cluster()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _cluster(self) -> Path:
+        found = cluster.up(self.name, self.engine) if self.own else cluster.status(self.name)
+        if found["state"] != "running":
+            raise LabError(f"the cluster {self.name!r} is {found['state']}", f"labkit up --name {self.name}")
+        os.environ["KUBECONFIG"] = found["kubeconfig"]
+        return Path(found["kubeconfig"])
+
+    def environment(self, notebook: str) -> dict[str, str]:
+        """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default."""
+        namespace = namespace_of(notebook) + ("" if self.own else f"-{self.id[:5]}")
+        namespaces.prepare(namespace)
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        for context in config["contexts"]:
+            context["context"]["namespace"] = namespace
+        path = self.folder / f"{namespace}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(config))
+        return {
+            "KUBECONFIG": str(path),
+            "LABKIT_CLUSTER": self.name,
+            "LABKIT_HOME": os.environ.get("LABKIT_HOME", ""),
+            MARK: self.id,
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        }
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self.own:
+                cluster.down(self.name, purge=True)
+        finally:
+            for key, value in self._before.items():
+                os.environ.pop(key, None) if value is None else os.environ.update({key: value})
+            self.left_behind = end_leftovers(self.id)
+            self._folder.cleanup()
+
+
+def namespace_of(notebook: str) -> str:
+    """A namespace's name from a notebook's: lower-case letters, digits, dashes, 50 at most."""
+    return "nb-" + re.sub(r"[^a-z0-9]+", "-", notebook.lower()).strip("-")[:47].strip("-")
+
+
+def end_leftovers(mark: str) -> list[str]:
+    """End every process that carries the run's mark, this one and its parents aside; their command lines."""
+    mine = {os.getpid()} | {p.pid for p in psutil.Process().parents()}
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            if process.pid in mine or process.environ().get(MARK) != mark:
+                continue
+            process.kill()
+            process.wait(5)
+            found.append(f"pid {process.pid}: {' '.join(process.info['cmdline'] or [])[:200]}")
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.TimeoutExpired):
+            continue
+    return found
