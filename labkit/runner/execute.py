@@ -224,7 +224,7 @@ def cells(path: Path) -> list[Cell]:
 
 def _leave_trace(path: Path, result: Notebook) -> None:
     """Where the kernel died or time ran out papermill writes no error into the notebook: write it there."""
-    if not path.exists() or (result.outcome in ("failed", "error") and result.error and result.error.cell >= 0):
+    if not path.exists():
         return
     notebook = nbformat.read(path, as_version=4)
     error = result.error

@@ -15,6 +15,8 @@ from labkit.runner.kernels import Nursery
 from labkit.runner.notebooks import Source, read
 from labkit.runner.report import Notebook
 
+NORMAL = Limits(cell=20, notebook=60)
+
 
 @pytest.fixture(scope="module", params=["forked", "started"])
 def nursery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery | None]:
@@ -39,7 +41,7 @@ def notebook(folder: Path, *cells: str) -> Source:
 
 
 def run(
-    source: Source, folder: Path, nursery: Nursery | None, limits: Limits = Limits(20, 60), **parameters: object
+    source: Source, folder: Path, nursery: Nursery | None, limits: Limits = NORMAL, **parameters: object
 ) -> Notebook:
     return execute(
         source, folder, parameters=parameters, environment={"GREETING": "hello"}, nursery=nursery, limits=limits
@@ -59,14 +61,16 @@ def test_a_check_that_says_no_is_failed_and_names_its_cell(tmp_path: Path, nurse
     source = notebook(tmp_path, "X = 1", "assert X == 2, 'X should be 2'", "print('never')")
     result = run(source, tmp_path / "out", nursery, X=3)
     assert result.outcome == "failed"
-    assert result.error and (result.error.cell, result.error.message) == (1, "X should be 2")
+    assert result.error
+    assert (result.error.cell, result.error.message) == (1, "X should be 2")
     assert [c.status for c in result.cells] == ["completed", "failed", "not-run"]
 
 
 def test_an_exception_is_an_error(tmp_path: Path, nursery: Nursery | None) -> None:
     result = run(notebook(tmp_path, "X = 1", "1 / 0"), tmp_path / "out", nursery)
     assert result.outcome == "error"
-    assert result.error and result.error.name == "ZeroDivisionError"
+    assert result.error
+    assert result.error.name == "ZeroDivisionError"
 
 
 def test_output_on_stderr_is_no_failure(tmp_path: Path, nursery: Nursery | None) -> None:
