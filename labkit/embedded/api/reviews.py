@@ -54,6 +54,7 @@ def _access(user: auth.User, spec: Review, namespace: str = "") -> dict[str, Any
     if other:
         yes = auth.allowed(user, other.get("verb", ""), "", other.get("path", ""))
     else:
+        assert wanted
         of = [wanted.get(k, "") for k in ("verb", "group", "resource", "namespace", "name")]
         of[3] = namespace or of[3]
         if wanted.get("subresource"):

@@ -1,0 +1,96 @@
+"""The server's side of the kubelet's HTTP API, spoken over its unix socket: one GET that streams, one websocket.
+
+The GET is written out by hand (a request line, headers, chunks): it is all that an HTTP client would be needed for, and
+an HTTP client would cost the server more memory than all of its objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from labkit.embedded.status import ApiError
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+Query = list[tuple[str, str]]
+
+REASONS = {400: "BadRequest", 404: "NotFound", 403: "Forbidden", 409: "Conflict"}
+AWAY = "the kubelet does not answer, so the cluster's pods can't be reached; `labkit up` starts it again"
+LIMIT = 1 << 16
+
+
+def _away(error: Exception) -> ApiError:
+    return ApiError(503, "ServiceUnavailable", f"{AWAY} ({error})")
+
+
+def _refused(code: int, body: bytes | bytearray) -> ApiError:
+    text = body.decode(errors="replace").strip() or f"the kubelet answered {code}"
+    return ApiError(code, REASONS.get(code, "InternalError"), text)
+
+
+@asynccontextmanager
+async def get(socket: Path, path: str, query: Query) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The body of a GET as it comes; ApiError with the kubelet's words for any answer but 200, 503 without kubelet."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(socket), limit=LIMIT)
+    except OSError as error:
+        raise _away(error) from None
+    try:
+        target = f"{path}?{urlencode(query)}"
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: kubelet\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise _away(error) from None
+        code = int(head[0].split()[1])
+        headers = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+        chunks = _body(reader, "chunked" in headers.get("transfer-encoding", ""))
+        if code != 200:
+            raise _refused(code, b"".join([chunk async for chunk in chunks]))
+        yield chunks
+    finally:
+        writer.close()
+
+
+async def _body(reader: asyncio.StreamReader, chunked: bool) -> AsyncIterator[bytes]:
+    """What follows the headers, up to the connection's end; a connection that breaks ends the body."""
+    try:
+        while not chunked:
+            data = await reader.read(LIMIT)
+            if not data:
+                return
+            yield data
+        while size := int((await reader.readline()).partition(b";")[0] or b"0", 16):
+            while size:
+                data = await reader.read(min(size, LIMIT))
+                if not data:
+                    return
+                size -= len(data)
+                yield data
+            await reader.readexactly(2)
+    except (asyncio.IncompleteReadError, OSError, ValueError):
+        return
+
+
+async def connect(socket: Path, path: str, query: Query, protocol: str) -> ClientConnection:
+    """An open websocket; ApiError as for `get` where the kubelet refuses."""
+    from websockets.asyncio.client import unix_connect
+    from websockets.exceptions import InvalidHandshake, InvalidStatus
+    from websockets.typing import Subprotocol
+
+    uri = f"ws://kubelet{path}?{urlencode(query)}"
+    try:
+        return await unix_connect(
+            str(socket), uri, subprotocols=[Subprotocol(protocol)], max_size=None, compression=None, ping_interval=None
+        )
+    except InvalidStatus as error:
+        raise _refused(error.response.status_code, error.response.body or b"") from None
+    except (OSError, InvalidHandshake) as error:
+        raise _away(error) from None

@@ -1,0 +1,263 @@
+"""A pod's log, exec, attach and port-forward: checked here, carried out by the kubelet, relayed in between.
+
+Mechanism. The server resolves the container, words the refusals as a real API server and kubelet do, and then passes
+bytes (log) or websocket messages (the others) through unchanged: the framing between server and kubelet is that between
+client and server. What the kubelet answers to is, on its unix socket:
+
+    GET /logs/NS/POD/CONTAINER?uid=&follow=&previous=&tailLines=&sinceSeconds=&sinceTime=&timestamps=&limitBytes=
+    WS  /exec/NS/POD/CONTAINER?uid=&command=&command=&stdin=&stdout=&stderr=&tty=      v5.channel.k8s.io
+    WS  /attach/NS/POD/CONTAINER?uid=&stdin=&stdout=&stderr=&tty=                      v5.channel.k8s.io
+    WS  /portforward/NS/POD?uid=&ports=&ports=                                         v4.channel.k8s.io
+
+Channels are the first byte of each message: 0 stdin, 1 stdout, 2 stderr, 3 the final Status, 4 resize, 255 (version 5
+only, which the kubelet always speaks) closes the channel in the second byte. docs/architecture.md has the details.
+Sources: apimachinery's pkg/util/httpstream/wsstream, pkg/registry/core/pod/strategy.go, kubelet's validateContainerLogStatus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from labkit.embedded.api import auth, kubelet_client, options
+from labkit.embedded.resources import PODS
+from labkit.embedded.status import ApiError, bad_request, cause, forbidden
+from labkit.paths import ClusterFolder
+
+V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
+SPDY = "portforward.k8s.io"
+POD = "/api/v1/namespaces/{namespace}/pods/{name}"
+PULL = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+
+
+# -- which container -------------------------------------------------------------------------------------------------
+
+
+def _pod(request: HTTPConnection, verb: str, subresource: str) -> dict[str, Any]:
+    namespace, name = request.path_params["namespace"], request.path_params["name"]
+    user = request.state.user
+    if not auth.allowed(user, verb, "", f"pods/{subresource}", namespace, name):
+        where = f'in API group "" in the namespace "{namespace}"'
+        raise forbidden(PODS, name, f'User "{user.name}" cannot {verb} resource "pods/{subresource}" {where}')
+    return request.app.state.store.get(PODS, namespace, name)
+
+
+def _container(pod: Mapping[str, Any], wanted: str) -> str:
+    """The container's name: the only one, or the one asked for (400 otherwise)."""
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    lists = ("initContainers", "containers", "ephemeralContainers")
+    names = [c["name"] for key in lists for c in spec.get(key) or []]
+    if wanted:
+        if wanted not in names:
+            raise bad_request(f"container {wanted} is not valid for pod {name}")
+        return wanted
+    if len(spec.get("containers") or []) != 1:
+        choices = f"[{' '.join(names)}]"
+        raise bad_request(f"a container name must be specified for pod {name}, choose one of: {choices}")
+    return str(spec["containers"][0]["name"])
+
+
+def _path(verb: str, pod: Mapping[str, Any], *more: str) -> str:
+    meta = pod["metadata"]
+    return "/".join(["", verb, meta["namespace"], meta["name"], *more])
+
+
+def _socket(request: HTTPConnection) -> Any:
+    return ClusterFolder(request.app.state.home).kubelet_socket
+
+
+# -- log -------------------------------------------------------------------------------------------------------------
+
+
+def _log_query(query: Mapping[str, str]) -> kubelet_client.Query:
+    """The log's options, checked as ValidatePodLogOptions does (422)."""
+    numbers = {name: options.number(query, name) for name in ("tailLines", "limitBytes", "sinceSeconds")}
+    causes = []
+    for name, least, words in (("tailLines", 0, "greater than or equal to 0"), ("limitBytes", 1, "greater than 0"),
+                               ("sinceSeconds", 1, "greater than 0")):  # fmt: skip
+        value = numbers[name]
+        if value is not None and value < least:
+            causes.append(cause("FieldValueInvalid", name, f"Invalid value: {value}: must be {words}"))
+    if numbers["sinceSeconds"] is not None and query.get("sinceTime"):
+        words = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+        causes.append(cause("FieldValueForbidden", "", words))
+    if causes:
+        words = ", ".join(f"{c['field']}: {c['message']}" for c in causes)
+        words = f"[{words}]" if len(causes) > 1 else words
+        details = {"kind": "PodLogOptions", "causes": causes}
+        raise ApiError(422, "Invalid", f'PodLogOptions "" is invalid: {words}', details)
+    flags = [(n, "true") for n in ("follow", "previous", "timestamps") if options.flag(query, n)]
+    since = [("sinceTime", query["sinceTime"])] if query.get("sinceTime") else []
+    return flags + since + [(n, str(v)) for n, v in numbers.items() if v is not None]
+
+
+def _check_log(pod: Mapping[str, Any], container: str, previous: bool) -> None:
+    """Refuse (400) what has no log, in the kubelet's words."""
+    status = pod.get("status") or {}
+    lists = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    found = next((c for key in lists for c in status.get(key) or [] if c["name"] == container), None)
+    what = f'container "{container}" in pod "{pod["metadata"]["name"]}"'
+    if found is None:
+        if status.get("phase") in ("Succeeded", "Failed"):
+            raise bad_request(f"{what} is not available")
+        raise bad_request(f"{what} is waiting to start: ContainerCreating")
+    state, ended = found.get("state") or {}, (found.get("lastState") or {}).get("terminated")
+    if previous:
+        if not ended:
+            raise bad_request(f"previous terminated {what} not found")
+        return
+    if "running" in state or "terminated" in state or ended:
+        return
+    reason = (state.get("waiting") or {}).get("reason")
+    words = f": {PULL.get(reason, reason)}" if reason else " - no logs yet"
+    raise bad_request(f"{what} is waiting to start{words}")
+
+
+async def log(request: Request) -> Response:
+    pod = _pod(request, "get", "log")
+    query = _log_query(request.query_params)
+    container = _container(pod, request.query_params.get("container", ""))
+    if not pod["spec"].get("nodeName"):
+        return Response(b"", media_type="text/plain")
+    _check_log(pod, container, ("previous", "true") in query)
+    opened = kubelet_client.get(
+        _socket(request), _path("logs", pod, container), [("uid", pod["metadata"]["uid"]), *query]
+    )
+    chunks = await opened.__aenter__()
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    return StreamingResponse(body(), media_type="text/plain")
+
+
+# -- exec, attach, port-forward --------------------------------------------------------------------------------------
+
+
+async def execute(socket: WebSocket) -> None:
+    await _run(socket, "exec", [("command", c) for c in socket.query_params.getlist("command")])
+
+
+async def attach(socket: WebSocket) -> None:
+    await _run(socket, "attach", [])
+
+
+async def _run(socket: WebSocket, verb: str, command: kubelet_client.Query) -> None:
+    pod = _pod(socket, "create", verb)
+    query = socket.query_params
+    container = _container(pod, query.get("container", ""))
+    _scheduled(pod)
+    if verb == "exec" and not command:
+        raise bad_request("you must specify at least one command for the container")
+    flags = [n for n in ("stdin", "stdout", "stderr", "tty") if options.flag(query, n)]
+    if not set(flags) - {"tty"}:
+        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
+    protocol = _protocol(socket, (V5, V4))
+    asked = [("uid", pod["metadata"]["uid"]), *command, *((n, "true") for n in flags)]
+    await _relay(socket, protocol, _path(verb, pod, container), asked, V5)
+
+
+async def port_forward(socket: WebSocket) -> None:
+    pod = _pod(socket, "create", "portforward")
+    _scheduled(pod)
+    ports = [p for text in socket.query_params.getlist("ports") for p in text.split(",")]
+    for port in ports:
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise bad_request(f'unable to parse "{port}" as a port')
+    if any(SPDY in p for p in socket.scope["subprotocols"]):
+        raise ApiError(501, "NotImplemented", NO_SPDY)
+    if not ports:
+        raise bad_request('query parameter "ports" is required')
+    protocol = _protocol(socket, (V4,))
+    asked = [("uid", pod["metadata"]["uid"]), *(("ports", p) for p in ports)]
+    await _relay(socket, protocol, _path("portforward", pod), asked, V4)
+
+
+NO_SPDY = (
+    "kubectl port-forward is not supported by the embedded cluster yet; from Python labkit.client.forward() does the "
+    "same, and `labkit up --engine kind` gives a cluster that has it"
+)
+
+
+def _scheduled(pod: Mapping[str, Any]) -> None:
+    if not pod["spec"].get("nodeName"):
+        raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
+
+
+def _protocol(socket: WebSocket, known: tuple[str, ...]) -> str:
+    offered = socket.scope["subprotocols"]
+    for protocol in known:
+        if protocol in offered:
+            return protocol
+    raise bad_request(f"unable to upgrade: none of the subprotocols {offered} is one of {list(known)}")
+
+
+async def _relay(socket: WebSocket, protocol: str, path: str, query: kubelet_client.Query, inner: str) -> None:
+    """Pass messages both ways until either side ends; the kubelet is asked first, so that it may still refuse."""
+    kubelet = await kubelet_client.connect(_socket(socket), path, query, inner)
+    try:
+        await socket.accept(protocol)
+        up = asyncio.create_task(_up(socket, kubelet))
+        down = asyncio.create_task(_down(socket, kubelet))
+        done, rest = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for task in done:
+            task.result()
+    finally:
+        await kubelet.close()
+
+
+async def _up(socket: WebSocket, kubelet: Any) -> None:
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            data = message.get("bytes")
+            await kubelet.send(data if data is not None else message["text"].encode())
+    except ConnectionClosed:
+        await asyncio.Event().wait()  # what the kubelet has said last is still on its way down
+
+
+async def _down(socket: WebSocket, kubelet: Any) -> None:
+    try:
+        async for message in kubelet:
+            await socket.send_bytes(message if isinstance(message, bytes) else message.encode())
+        await socket.close()
+    except (WebSocketDisconnect, RuntimeError):
+        return  # the client has gone first
+
+
+async def upgrade_required(request: Request) -> Response:
+    """A plain request, or one that would upgrade to SPDY, to what is served by websocket."""
+    pod_subresource = request.url.path.rpartition("/")[2]
+    _pod(request, "create", pod_subresource)
+    if pod_subresource == "portforward":
+        raise ApiError(501, "NotImplemented", NO_SPDY)
+    raise bad_request("Upgrade request required (to a websocket: SPDY is not spoken here)")
+
+
+routes: list[BaseRoute] = [
+    Route(f"{POD}/log", log, methods=["GET"]),
+    WebSocketRoute(f"{POD}/exec", execute),
+    WebSocketRoute(f"{POD}/attach", attach),
+    WebSocketRoute(f"{POD}/portforward", port_forward),
+    *(Route(f"{POD}/{verb}", upgrade_required, methods=["GET", "POST"]) for verb in ("exec", "attach", "portforward")),
+]
