@@ -1,0 +1,138 @@
+"""The log of a workflow: its pods' logs merged by time, each line with the pod it came from.
+
+Mechanism. The kubelet streams each pod's log with timestamps; lines are gathered for a moment, sorted, and sent. With
+`follow` pods that start later join in, and the stream ends when the workflow has and every pod's log is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.datastructures import QueryParams
+
+from labkit.embedded import selectors
+from labkit.embedded.argo.grpc import UNKNOWN, Refusal
+from labkit.embedded.argo.task import MAIN, PREFIX
+from labkit.embedded.resources import PODS, WORKFLOWS
+from labkit.embedded.store import Event, Store
+from labkit.paths import ClusterFolder
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+Entry = tuple[str, str, str]  # (time, pod, content)
+
+GATHER = 0.1  # seconds in which lines of several pods are put in order
+DONE = ("Succeeded", "Failed", "Error")
+PASSED_ON = ("tailLines", "sinceSeconds", "sinceTime", "limitBytes", "previous", "follow")
+
+
+def _true(query: QueryParams, name: str) -> bool:
+    return query.get(f"logOptions.{name}", "").lower() in ("true", "1")
+
+
+class Merger:
+    """The log of one workflow, or of one of its pods, for one client."""
+
+    def __init__(self, store: Store, home: Path, namespace: str, workflow: str, pod: str, query: QueryParams) -> None:
+        self.store, self.namespace, self.workflow, self.pod = store, namespace, workflow, pod
+        self.follow, self.timestamps = _true(query, "follow"), _true(query, "timestamps")
+        self.container = query.get("logOptions.container") or MAIN
+        self.options = {n: query[f"logOptions.{n}"] for n in PASSED_ON if query.get(f"logOptions.{n}")}
+        for name in ("follow", "previous"):
+            if name in self.options:
+                self.options[name] = self.options[name].lower()
+        try:
+            self.grep = re.compile(query.get("grep", ""))
+        except re.error as error:
+            raise Refusal(UNKNOWN, f"failed to compile {query['grep']!r}: {error}") from error
+        wanted = f"{PREFIX}workflow={workflow}"
+        self.match = selectors.labels(f"{wanted},{query['selector']}" if query.get("selector") else wanted)
+        self.socket = ClusterFolder(home).kubelet_socket
+        self.entries: list[Entry] = []
+        self.readers: dict[str, asyncio.Task[None]] = {}  # by the pod's uid
+        self.news = asyncio.Event()
+
+    async def lines(self) -> AsyncIterator[Object]:
+        """Every line as `{"content": ..., "podName": ...}`."""
+        loop = asyncio.get_running_loop()
+
+        def changed(event: Event) -> None:
+            if event.resource in (PODS, WORKFLOWS) and event.key[0] == self.namespace:
+                loop.call_soon_threadsafe(self.news.set)
+
+        stop = self.store.watch(changed)
+        try:
+            while True:
+                self.news.clear()
+                ended = not self.follow or self._workflow_ended()
+                self._start()
+                if ended and all(r.done() for r in self.readers.values()):
+                    break
+                await self.news.wait()
+                await asyncio.sleep(GATHER if self.follow else 0)
+                if self.follow:
+                    for line in self._sorted():
+                        yield line
+            for line in self._sorted():
+                yield line
+        finally:
+            stop()
+            for reader in self.readers.values():
+                reader.cancel()
+
+    def _workflow_ended(self) -> bool:
+        workflow = self.store.find(WORKFLOWS, self.namespace, self.workflow)
+        return workflow is None or (workflow.get("status") or {}).get("phase") in DONE
+
+    def _start(self) -> None:
+        """Begin to read the log of every pod that runs or has run."""
+        for pod in self.store.list(PODS, self.namespace, self.match):
+            meta = pod["metadata"]
+            if (self.pod and meta["name"] != self.pod) or meta["uid"] in self.readers:
+                continue
+            if (pod.get("status") or {}).get("phase", "Pending") != "Pending":
+                reader = asyncio.create_task(self._read(meta["name"], meta["uid"]))
+                reader.add_done_callback(lambda _: self.news.set())
+                self.readers[meta["uid"]] = reader
+
+    def _sorted(self) -> list[Object]:
+        entries, self.entries = sorted(self.entries, key=lambda e: e[0]), []
+        return [{"content": content, "podName": pod} for _, pod, content in entries]
+
+    async def _read(self, pod: str, uid: str) -> None:
+        path = f"/logs/{self.namespace}/{pod}/{self.container}"
+        query = self.options | {"uid": uid, "timestamps": "true"}
+        transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
+        try:
+            async with (
+                httpx.AsyncClient(transport=transport, base_url="http://kubelet", timeout=None) as kubelet,
+                kubelet.stream("GET", path, params=query) as response,
+            ):
+                if response.status_code == 200:
+                    await self._take(pod, response)
+        except httpx.TransportError as error:
+            log.info("log of pod %s: %s", pod, error)
+
+    async def _take(self, pod: str, response: httpx.Response) -> None:
+        rest = b""
+        async for data in response.aiter_bytes():
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._add(pod, line.decode(errors="replace"))
+            self.news.set()
+        if rest:
+            self._add(pod, rest.decode(errors="replace"))
+
+    def _add(self, pod: str, line: str) -> None:
+        time, _, content = line.partition(" ")
+        if self.timestamps:
+            content = line
+        if self.grep.search(content):
+            self.entries.append((time, pod, content))

@@ -1,0 +1,72 @@
+"""Watches of the Argo Server: the store's events of one kind as a stream, what is there already coming first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+
+from labkit.embedded import selectors
+from labkit.embedded.argo.grpc import EXHAUSTED, INVALID, Refusal
+from labkit.embedded.resources import Resource
+from labkit.embedded.store import Event, Store
+
+Object = dict[str, Any]
+
+LONGEST = 10_000  # events that may wait for a client
+
+
+class Watch:
+    """One client's watch of a kind in a namespace (all, when empty)."""
+
+    def __init__(self, request: Request, resource: Resource, namespace: str, match: selectors.Match | None) -> None:
+        self.store: Store = request.app.state.store
+        self.hub = getattr(request.app.state, "hub", None)
+        self.resource, self.namespace, self.match = resource, namespace, match
+        since = request.query_params.get("listOptions.resourceVersion") or "0"
+        if not since.isdigit():
+            raise Refusal(INVALID, f'Invalid value: "{since}": strconv.ParseUint: parsing "{since}": invalid syntax')
+        self.since = int(since)
+        self.queue: asyncio.Queue[tuple[str, Object] | None] = asyncio.Queue(LONGEST)
+        self.loop = asyncio.get_running_loop()
+        self.overflown = False
+
+    def end(self) -> None:
+        """End the watch, as when the server stops."""
+        if self.queue.full():
+            self.overflown = True
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
+
+    def _offer(self, event: Event) -> None:
+        if event.resource is not self.resource or (self.namespace and event.key[0] != self.namespace):
+            return
+        if self.match is None or self.match(event.object):
+            self.loop.call_soon_threadsafe(self._put, event.type, event.object)
+
+    def _put(self, kind: str, obj: Object) -> None:
+        if self.queue.full():
+            self.end()
+        elif not self.overflown:
+            self.queue.put_nowait((kind, obj))
+
+    async def changes(self) -> AsyncIterator[tuple[str, Object]]:
+        """(ADDED, MODIFIED or DELETED, object), until the server stops or the client is too slow."""
+        with self.store.lock:
+            first = [] if self.since else self.store.list(self.resource, self.namespace, self.match)
+            stop = self.store.watch(self._offer, self.since or None)
+        if self.hub is not None:
+            self.hub.watchers.add(self)
+        try:
+            for obj in first:
+                yield "ADDED", obj
+            while (change := await self.queue.get()) is not None:
+                yield change
+            if self.overflown:
+                raise Refusal(EXHAUSTED, "EOF")
+        finally:
+            stop()
+            if self.hub is not None:
+                self.hub.watchers.discard(self)
