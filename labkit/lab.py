@@ -1,0 +1,69 @@
+"""`labkit lab`: JupyterLab with the cluster up and the notebooks in a work folder.
+
+The work folder is the student's: notebooks are copied there once and never overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from labkit import cluster, namespaces, paths
+from labkit.errors import LabError
+
+SOURCES = ("notebooks", "workflows")
+
+
+def course() -> Path:
+    """The checkout that this package runs from: where notebooks/ and workflows/ are."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "notebooks").is_dir():
+        raise LabError(
+            "the course's notebooks are not beside this package", "run labkit lab from a checkout of the kit"
+        )
+    return root
+
+
+def fill(folder: Path) -> list[Path]:
+    """Copy what `folder` lacks of the course's files; returns what was copied."""
+    copied = []
+    for source in (p for part in SOURCES for p in sorted((course() / part).rglob("*"))):
+        target = folder / source.relative_to(course())
+        if source.is_dir() or target.exists() or any(p.startswith(".") for p in source.parts[-2:]):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        copied.append(target)
+    return copied
+
+
+def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int = 8888, browser: bool = True) -> int:
+    """Start the cluster, fill the work folder and run JupyterLab on 127.0.0.1 until it is ended; its exit code."""
+    folder = Path(directory or "~/labkit-work").expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        copied = fill(folder)
+    except OSError as error:
+        raise LabError(f"{folder} can't be written: {error.strerror}", "name another folder with --dir") from error
+    kubeconfig = cluster.use(name)
+    namespaces.prepare("default")
+    print(f"{folder}: {len(copied)} new files; cluster {name}: {kubeconfig}", flush=True)
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={folder}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        *([] if browser else ["--no-browser"]),
+        *(["--allow-root"] if os.getuid() == 0 else []),
+    ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"LABKIT_CLUSTER": name, "LABKIT_HOME": str(paths.home()), "PATH": path}
+    try:
+        return subprocess.run(command, env=environment).returncode
+    except KeyboardInterrupt:
+        return 0
