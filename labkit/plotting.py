@@ -1,0 +1,166 @@
+"""The course's figures of a cluster at work, drawn from API objects and nothing else.
+
+A workflow is drawn from its `status.nodes`, pods from the times at which their phases were seen to change. Colours mean
+the same everywhere: grey waits, blue runs, green succeeded, red failed, sand was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = {
+    "Pending": "#c9d1d9",
+    "Running": "#4c8eda",
+    "Succeeded": "#4a9d5f",
+    "Failed": "#cf4a4a",
+    "Error": "#cf4a4a",
+    "Skipped": "#e6dcc3",
+    "Omitted": "#e6dcc3",
+}
+VIRTUAL = {"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"}  # Argo's own nodes: they run nothing
+
+
+def tasks(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes of a workflow that stand for work, by id, each with `after`: the ids of those it came after.
+
+    The edges of Argo's virtual nodes (Steps, DAG, Retry, ...) are contracted; a retried task is its last attempt.
+    """
+    nodes: dict[str, dict[str, Any]] = dict((workflow.get("status") or {}).get("nodes") or {})
+    parents: dict[str, set[str]] = {id: set() for id in nodes}
+    for id, node in nodes.items():
+        for child in node.get("children") or []:
+            if child in parents:
+                parents[child].add(id)
+    hidden = {id for id, node in nodes.items() if node.get("type") in VIRTUAL}
+    superseded: dict[str, str] = {}
+    for node in nodes.values():
+        if node.get("type") == "Retry":
+            attempts = [c for c in node.get("children") or [] if c in nodes]
+            superseded.update(dict.fromkeys(attempts[:-1], attempts[-1] if attempts else ""))
+
+    def real(ids: Iterable[str], seen: frozenset[str] = frozenset()) -> set[str]:
+        found: set[str] = set()
+        for id in ids:
+            if id in seen:
+                continue
+            if id in superseded:
+                found.add(superseded[id])
+            elif id in hidden:
+                found |= real(parents[id], seen | {id})
+            else:
+                found.add(id)
+        return found
+
+    drawn = [id for id in nodes if id not in hidden and id not in superseded]
+    return {id: nodes[id] | {"after": sorted(real(parents[id]) - {id})} for id in drawn}
+
+
+def levels(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The column of each task: one more than the furthest of those it came after."""
+    depth: dict[str, int] = {}
+
+    def measure(id: str, path: frozenset[str] = frozenset()) -> int:
+        if id not in depth:
+            before = [measure(a, path | {id}) for a in found[id]["after"] if a in found and a not in path]
+            depth[id] = 1 + max(before, default=-1)
+        return depth[id]
+
+    for id in found:
+        measure(id)
+    return depth
+
+
+def workflow(object: Mapping[str, Any], axes: Axes) -> None:
+    """Draw a workflow's tasks from left to right in the order of their dependencies, coloured by phase."""
+    from matplotlib.patches import FancyBboxPatch
+
+    found = tasks(object)
+    depth = levels(found)
+    columns: dict[int, list[str]] = {}
+    for id in sorted(found, key=lambda i: (depth[i], found[i].get("startedAt") or "", found[i].get("displayName", ""))):
+        columns.setdefault(depth[id], []).append(id)
+    width, height = 0.84, 0.52
+    place = {id: (x, (len(ids) - 1) / 2 - row) for x, ids in columns.items() for row, id in enumerate(ids)}
+    for id, node in found.items():
+        x, y = place[id]
+        for before in node["after"]:
+            bx, by = place[before]
+            axes.annotate(
+                "",
+                xy=(x - width / 2, y),
+                xytext=(bx + width / 2, by),
+                arrowprops={"arrowstyle": "-|>", "color": "#8b949e", "connectionstyle": "arc3,rad=0", "lw": 1},
+            )
+        colour = COLOURS.get(node.get("phase", "Pending"), COLOURS["Pending"])
+        box = FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            fc=colour,
+            ec="none",
+        )
+        axes.add_patch(box)
+        dark = node.get("phase") in ("Running", "Succeeded", "Failed", "Error")
+        axes.text(x, y, label(node), ha="center", va="center", fontsize=8, color="white" if dark else "#24292f")
+    tallest = max((len(ids) for ids in columns.values()), default=1)
+    axes.set_xlim(-0.6, max(columns, default=0) + 0.6)
+    axes.set_ylim(-tallest / 2, tallest / 2)
+    axes.axis("off")
+    status = object.get("status") or {}
+    name = object.get("metadata", {}).get("name", "")
+    axes.set_title(
+        f"{name}: {status.get('phase') or 'Pending'} {status.get('progress', '')}".rstrip(), fontsize=10, loc="left"
+    )
+
+
+def label(node: Mapping[str, Any]) -> str:
+    """A task's name, broken to fit its box, with the seconds it took."""
+    import textwrap
+
+    name = "\n".join(textwrap.wrap(str(node.get("displayName", "")), 16)[:2])
+    seconds = duration(node.get("startedAt"), node.get("finishedAt"))
+    return f"{name}\n{seconds:.0f} s" if seconds is not None else name
+
+
+def duration(start: str | None, end: str | None) -> float | None:
+    """Seconds between two of Kubernetes' timestamps; None while one is missing."""
+    from datetime import datetime
+
+    if not start or not end:
+        return None
+    parsed = [datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (start, end)]
+    return (parsed[1] - parsed[0]).total_seconds()
+
+
+def timeline(history: Mapping[str, Sequence[tuple[float, str]]], axes: Axes, until: float | None = None) -> None:
+    """Draw pods as bars over time. `history` is {pod: [(seconds since the epoch, phase), ...]}, as `show.Recorder` keeps
+    it; `until` is where bars of pods that still run end (the last change seen, when None)."""
+    if not history:
+        axes.set_axis_off()
+        return
+    start = min(changes[0][0] for changes in history.values())
+    end = until or max(changes[-1][0] for changes in history.values())
+    names = sorted(history, key=lambda n: history[n][0][0])
+    for row, name in enumerate(names):
+        changes = history[name]
+        for number, (at, phase) in enumerate(changes):
+            if phase in ("Succeeded", "Failed", "Deleted"):
+                continue
+            stop = changes[number + 1][0] if number + 1 < len(changes) else end
+            ends = next((p for _, p in reversed(changes) if p in ("Succeeded", "Failed")), phase)
+            shown = "Pending" if phase == "Pending" else ends
+            axes.barh(
+                row, max(stop - at, 0.02), left=at - start, height=0.7, color=COLOURS.get(shown, COLOURS["Running"])
+            )
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds since the first pod")
+    axes.margins(y=0.02)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(axis="y", length=0)
