@@ -14,6 +14,17 @@ PROTECTION = "kubernetes.io/pvc-protection"
 _FREE = "is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 
 
+def standard_class() -> Object:
+    """The StorageClass that every cluster has: the default one."""
+    return {
+        "metadata": {"name": CLASS, "annotations": {IS_DEFAULT: "true"}},
+        "provisioner": "labkit.dev/folder",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "Immediate",
+        "allowVolumeExpansion": True,
+    }
+
+
 def default(store: Store, claim: Object, old: Object | None) -> None:
     spec = claim.setdefault("spec", {})
     fill(spec, {"volumeMode": "Filesystem", "resources": {}})

@@ -102,6 +102,8 @@ def _container(causes: Causes, container: Object, path: str, names: set[str], vo
     _environment(causes, container, path)
     _mounts(causes, container.get("volumeMounts") or (), f"{path}.volumeMounts", volumes)
     _resources(causes, container["resources"], f"{path}.resources")
+    _restart(causes, container, path, init)
+    init = init and container.get("restartPolicy") != "Always"  # a sidecar has probes and hooks like a main container
     for kind in PROBES:
         if kind in container:
             if init:
@@ -114,6 +116,15 @@ def _container(causes: Causes, container: Object, path: str, names: set[str], vo
         for hook, handler in (container.get("lifecycle") or {}).items():
             if hook in ("postStart", "preStop"):
                 _handler(causes, handler, f"{path}.lifecycle.{hook}")
+
+
+def _restart(causes: Causes, container: Object, path: str, init: bool) -> None:
+    if container.get("restartPolicy") is None:
+        return
+    if init:
+        causes.one_of(f"{path}.restartPolicy", container["restartPolicy"], ("Always",))
+    else:
+        causes.forbidden(f"{path}.restartPolicy", "may not be set for non-init containers")
 
 
 def _ports(causes: Causes, ports: Iterable[Object], path: str) -> None:

@@ -33,7 +33,6 @@ def refuse_spec(spec: Object, path: str) -> None:
             where = f"{path}.{kind}[{i}]"
             for name in _CONTAINER:
                 refuse(f"{where}.{name}", container.get(name))
-            refuse(f"{where}.restartPolicy", container.get("restartPolicy"), "sidecar containers")
             refuse(f"{where}.resources.claims", (container.get("resources") or {}).get("claims"))
             _security(container.get("securityContext") or {}, f"{where}.securityContext")
             for k, mount in enumerate(container.get("volumeMounts") or ()):

@@ -1,0 +1,21 @@
+"""All controllers of the embedded cluster, and how to run them: `loop.run(build(folder), store)`."""
+
+from __future__ import annotations
+
+from labkit.embedded.controllers import claims, endpoints, garbage, namespace, nodes, retention, scheduler
+from labkit.embedded.controllers.loop import Controller
+from labkit.paths import ClusterFolder
+
+
+def build(folder: ClusterFolder | None = None) -> list[Controller]:
+    """The controllers of the cluster in `folder`; without one, those that need its files leave them alone."""
+    return [
+        namespace.controller(folder.ca if folder else None),
+        scheduler.CONTROLLER,
+        endpoints.CONTROLLER,
+        endpoints.ORPHANS,
+        garbage.CONTROLLER,
+        claims.CONTROLLER,
+        nodes.controller(folder.run / "kubelet.lock" if folder else None),
+        *retention.CONTROLLERS,
+    ]

@@ -1,0 +1,112 @@
+"""Nodes: whether the kubelet lives, and what becomes of a dead one's pods.
+
+The kubelet holds an exclusive flock on `run/kubelet.lock` as long as it lives; a free lock means that it, and with it
+every pod, is dead. Its node becomes NotReady with the taints of node.kubernetes.io/unreachable, and its pods Failed
+with the reason NodeLost (or are removed, when they were being deleted). A kubelet that is back reports Ready itself,
+and the taints go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+from labkit.embedded.controllers import conditions, events
+from labkit.embedded.controllers.loop import Controller
+from labkit.embedded.controllers.owners import deleting
+from labkit.embedded.controllers.pods import finished, is_true
+from labkit.embedded.resources import NODES, PODS
+from labkit.embedded.status import ApiError
+from labkit.embedded.store import Object, Store, now
+
+INTERVAL = 1.0
+COMPONENT = "node-controller"
+UNREACHABLE, NOT_READY = "node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"
+SILENT = "Kubelet stopped posting node status."
+LOST = "The kubelet has died and its pods with it"
+
+
+def alive(lock: Path) -> bool:
+    """Whether a process holds the lock's file."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def controller(lock: Path | None) -> Controller:
+    """`lock` is `run/kubelet.lock` of the cluster; None: nodes are believed as they are."""
+
+    def reconcile(node: Object, store: Store) -> float | None:
+        dead = lock is not None and not alive(lock)
+        if dead and is_true(node, "Ready"):
+            store.modify(NODES, "", node["metadata"]["name"], _silent)
+            message = f"Node {node['metadata']['name']} status is now: NodeNotReady"
+            events.record(store, node, events.NORMAL, "NodeNotReady", message, component=COMPONENT)
+        if dead:
+            _lose_pods(node["metadata"]["name"], store)
+        else:
+            store.modify(NODES, "", node["metadata"]["name"], _mark)
+        return INTERVAL if lock is not None else None
+
+    return Controller("nodes", NODES, reconcile)
+
+
+def _silent(node: Object) -> None:
+    status = node.setdefault("status", {})
+    conditions.put(status, "Ready", "Unknown", "NodeStatusUnknown", SILENT)
+    _taint(node, [UNREACHABLE], ("NoSchedule", "NoExecute"))
+
+
+def _mark(node: Object) -> None:
+    """The taints that the node's own Ready condition asks for."""
+    found = next((c for c in (node.get("status") or {}).get("conditions") or () if c["type"] == "Ready"), None)
+    state = (found or {}).get("status", "Unknown")
+    keys = {"True": [], "False": [NOT_READY]}.get(state, [UNREACHABLE])
+    _taint(node, keys, ("NoSchedule", "NoExecute"))
+
+
+def _taint(node: Object, keys: list[str], effects: tuple[str, ...]) -> None:
+    spec = node.setdefault("spec", {})
+    had = {(t["key"], t["effect"]): t for t in spec.get("taints") or ()}
+    taints = [t for t in had.values() if t["key"] not in (UNREACHABLE, NOT_READY)]
+    for key in keys:
+        for effect in effects:
+            taints.append(had.get((key, effect)) or {"key": key, "effect": effect, "timeAdded": now()})
+    if taints:
+        spec["taints"] = taints
+    else:
+        spec.pop("taints", None)
+
+
+def _lose_pods(node: str, store: Store) -> None:
+    for pod in store.list(PODS, None, lambda p: p["spec"].get("nodeName") == node and not finished(dict(p))):
+        meta = pod["metadata"]
+        store.modify(PODS, meta["namespace"], meta["name"], _fail)
+        events.record(store, pod, events.WARNING, "NodeNotReady", "Node is not ready", component=COMPONENT)
+    for pod in store.list(PODS, None, lambda p: p["spec"].get("nodeName") == node and deleting(dict(p))):
+        try:
+            store.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], grace=0)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+
+def _fail(pod: Object) -> None:
+    status = pod.setdefault("status", {})
+    status |= {"phase": "Failed", "reason": "NodeLost", "message": LOST}
+    moment = now()
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            container["ready"] = container["started"] = False
+            if "terminated" not in (container.get("state") or {}):
+                started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+                ended = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": LOST, "startedAt": started,
+                         "finishedAt": moment, "containerID": container.get("containerID")}  # fmt: skip
+                container["state"] = {"terminated": {k: v for k, v in ended.items() if v is not None}}
+    for kind in ("Ready", "ContainersReady"):
+        conditions.put(status, kind, False, "PodFailed", "")

@@ -1,0 +1,52 @@
+"""What is kept of the past: events for an hour, and a bounded number of events and of finished pods."""
+
+from __future__ import annotations
+
+from labkit.embedded.controllers import times
+from labkit.embedded.controllers.events import MAXIMUM
+from labkit.embedded.controllers.loop import Controller
+from labkit.embedded.controllers.owners import deleting
+from labkit.embedded.controllers.pods import finished
+from labkit.embedded.resources import EVENTS, NAMESPACES, PODS, Resource
+from labkit.embedded.status import ApiError
+from labkit.embedded.store import Object, Store
+
+EVENT_SECONDS, FINISHED_PODS, INTERVAL = 3600.0, 500, 30.0
+
+
+def _last(event: Object) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+
+
+def expire(event: Object, store: Store) -> float | None:
+    """Delete an event an hour after it last happened."""
+    left = EVENT_SECONDS - times.age(_last(event))
+    if left > 0:
+        return left + 1
+    _delete(EVENTS, event, store)
+    return None
+
+
+def trim(namespace: Object, store: Store) -> float | None:
+    """Delete the oldest events and finished pods of a namespace beyond the limits; look again later."""
+    name = namespace["metadata"]["name"]
+    if (excess := store.count(EVENTS, name) - MAXIMUM) > 0:
+        for event in sorted(store.list(EVENTS, name), key=_last)[:excess]:
+            _delete(EVENTS, event, store)
+    if store.count(PODS, name) > FINISHED_PODS:
+        ended = [p for p in store.list(PODS, name, lambda p: finished(dict(p))) if not deleting(p)]
+        ended.sort(key=lambda p: p["metadata"]["creationTimestamp"])
+        for pod in ended[: max(0, len(ended) - FINISHED_PODS)]:
+            _delete(PODS, pod, store)
+    return INTERVAL
+
+
+def _delete(resource: Resource, obj: Object, store: Store) -> None:
+    try:
+        store.delete(resource, obj["metadata"]["namespace"], obj["metadata"]["name"], uid=obj["metadata"]["uid"])
+    except ApiError as error:
+        if error.code not in (404, 409):
+            raise
+
+
+CONTROLLERS = [Controller("events' age", EVENTS, expire), Controller("retention", NAMESPACES, trim)]
