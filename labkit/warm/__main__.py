@@ -1,4 +1,4 @@
-"""`python -m labkit.warm --socket FD [--preload tensorflow,...] [--starter PID] [--portable]`: a parent."""
+"""`python -m labkit.warm --socket FD [--preload tensorflow,...] [--namespaces root|user | --portable]`: a parent."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def main() -> None:
             linux.die_with_parent()
             if os.getppid() != options.starter:
                 return
+        if options.namespaces:
+            linux.rule_descendants(options.namespaces == "user", follow=bool(options.starter))
     sys.path[:1] = []  # the folder this was started in is nobody's business
     loaded = {name: load(name) for name in options.preload.split(",") if name}
     gc.collect()
@@ -37,6 +39,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--socket", type=int, required=True, help="descriptor of a connected unix socket")
     parser.add_argument("--preload", default="", help="modules to import first, separated by commas")
     parser.add_argument("--starter", type=int, default=0, help="pid whose end is this parent's end, at once (Linux)")
+    parser.add_argument(
+        "--namespaces", choices=("root", "user"), help="make namespaces, by right or in a user namespace"
+    )
     parser.add_argument("--portable", action="store_true", help="do without what only Linux has")
     return parser.parse_args()
 

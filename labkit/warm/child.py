@@ -33,12 +33,6 @@ class Link:
     def say(self, state: str, **more: Any) -> None:
         self.sock.sendall(json.dumps({"state": state, **more}).encode() + b"\n")
 
-    def wait_for_go(self) -> None:
-        """Tell that this process, not the one forked first, is the child; wait until the first one is gone."""
-        self.say("waiting")
-        if not self.sock.recv(1):
-            os._exit(FAILED)
-
     def fail(self, error: BaseException) -> NoReturn:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         number = error.errno if isinstance(error, OSError) and error.errno else 0
@@ -53,6 +47,8 @@ def become(request: wire.Message, fds: list[int], sock: socket.socket) -> NoRetu
     link = Link(sock)
     try:
         settle(request, fds, link)
+        if linux.available and not request.get("portable"):
+            link.say("program", pid=linux.host_pid())
         if request.get("enter"):
             module, name = request["enter"].split(":")
             getattr(importlib.import_module(module), name)(request["spec"], link)

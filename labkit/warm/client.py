@@ -51,7 +51,8 @@ class Exit:
 @dataclass(frozen=True)
 class Spawn:
     """What to start. Three descriptors become 0, 1, 2; `python` runs argv[1:] in the forked interpreter itself;
-    `enter` ("module:function", imported by the parent's child) is called with `spec` before the program runs."""
+    `enter` ("module:function", imported by the parent's child) is called with `spec` before the program runs, and
+    `pid_namespace` is "new" or the pid of a process whose one the program shall be in (Linux)."""
 
     argv: Sequence[str]
     env: dict[str, str]
@@ -60,10 +61,12 @@ class Spawn:
     tty: bool = False
     enter: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
+    pid_namespace: str = ""
 
     def message(self, id: int, portable: bool) -> wire.Message:
         entries = {"argv": list(self.argv), "env": self.env, "cwd": self.cwd, "python": self.python, "tty": self.tty}
-        return {"op": "spawn", "id": id, "portable": portable, "enter": self.enter, "spec": self.spec, **entries}
+        setup = {"enter": self.enter, "spec": self.spec, "pid_namespace": self.pid_namespace}
+        return {"op": "spawn", "id": id, "portable": portable, **setup, **entries}
 
 
 def environment() -> dict[str, str]:
@@ -72,10 +75,12 @@ def environment() -> dict[str, str]:
 
 
 def start_process(
-    preload: Sequence[str], portable: bool, env: dict[str, str] | None, log: Path | None
+    preload: Sequence[str], portable: bool, namespaces: str, env: dict[str, str] | None, log: Path | None
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     argv = [sys.executable, "-m", "labkit.warm", "--socket", str(theirs.fileno()), "--preload", ",".join(preload)]
+    if namespaces:
+        argv += ["--namespaces", namespaces]
     if portable:
         argv.append("--portable")
     elif threading.current_thread() is threading.main_thread():  # the kernel would follow the thread, not the process
@@ -137,6 +142,7 @@ class AsyncParent:
 
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, portable: bool) -> None:
         self.process = process
+        self.pid = process.pid
         self.sock = sock
         self.portable = portable
         self.reader = wire.Reader(sock)
@@ -156,11 +162,12 @@ class AsyncParent:
         preload: Sequence[str] = (),
         *,
         portable: bool = False,
+        namespaces: str = "",
         env: dict[str, str] | None = None,
         log: Path | None = None,
     ) -> AsyncParent:
         """Start a parent that imports `preload` (missing modules are skipped). Raises SpawnError when it dies."""
-        parent = cls(*start_process(preload, portable, env, log), portable)
+        parent = cls(*start_process(preload, portable, namespaces, env, log), portable)
         try:
             await asyncio.shield(parent.ready)
         except BaseException:
@@ -171,10 +178,6 @@ class AsyncParent:
     @property
     def alive(self) -> bool:
         return not self.closed.done()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
     async def spawn(self, spawn: Spawn, fds: Sequence[int]) -> AsyncChild:
         """Start a program on these three descriptors (the caller keeps its own copies). Raises SpawnError."""
@@ -231,6 +234,7 @@ class AsyncParent:
 
     def take(self, message: wire.Message) -> None:
         if message["event"] == "ready":
+            self.pid = message["pid"]
             self.ready.set_result(message["loaded"])
             return
         child = self.children[message["id"]]
@@ -305,7 +309,7 @@ class SyncParent:
 
     def __init__(self, preload: Sequence[str] = (), *, portable: bool = False, log: Path | None = None) -> None:
         self.portable = portable
-        self.process, self.sock = start_process(preload, portable, None, log)
+        self.process, self.sock = start_process(preload, portable, "", None, log)
         self.reader = wire.Reader(self.sock)
         self.children: dict[int, SyncChild] = {}
         self.ids = itertools.count(1)

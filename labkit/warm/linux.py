@@ -1,13 +1,17 @@
-"""The few calls of Linux that Python's `os` has not: prctl, and the session of a process that must not outlive another."""
+"""The few calls of Linux that Python's `os` has not (unshare and setns it has from 3.12): dying with the parent, adopting
+orphans, namespaces."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
+NEWNS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -39,3 +43,83 @@ def die_with_parent() -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def unshare(flags: int) -> None:
+    check(libc().unshare(flags), "unshare")
+
+
+def setns(path: str, flag: int) -> None:
+    """Enter the namespace behind a path such as /proc/PID/ns/mnt; a pid namespace is for children only."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        check(libc().setns(fd, flag), f"setns {path}")
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def children_in(pid_namespace: str) -> Iterator[None]:
+    """Who is forked meanwhile is in another pid namespace: "new" (as its pid 1), that of a process (its pid), or "" (ours).
+
+    Forking once is what this is for: a process that unshares by itself must fork again, and copying the page tables of
+    a parent with TensorFlow takes ten milliseconds. To come back to ours needs rights over it: see `rule_descendants`.
+    """
+    if not pid_namespace:
+        yield
+        return
+    if pid_namespace == "new":
+        unshare(NEWPID)
+    else:
+        setns(f"/proc/{pid_namespace}/ns/pid", NEWPID)
+    try:
+        yield  # the child leaves by exec or _exit, never through here
+    finally:
+        setns("/proc/self/ns/pid", NEWPID)
+
+
+def rule_descendants(user_namespace: bool, follow: bool) -> None:
+    """Go on as pid 1 of a pid namespace: when this process ends, the kernel ends everything below it.
+
+    The process that called stays behind, waits and exits in the same way; with `follow` it dies with its own parent.
+    Without root, `user_namespace` gives the rights for it.
+    """
+    if user_namespace:
+        enter_user_namespace()
+    unshare(NEWPID)
+    pid = os.fork()
+    if pid:
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        if follow:
+            die_with_parent()  # undone by the change of credentials
+        _, status = os.waitpid(pid, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    die_with_parent()
+
+
+def host_pid(proc: int | None = None) -> int:
+    """This process's pid as /proc (or the one that a descriptor is of) has it: the starter's view, until /proc is ours."""
+    return int(os.readlink("self", dir_fd=proc) if proc is not None else os.readlink("/proc/self"))
+
+
+def enter_user_namespace() -> None:
+    """Capabilities without root, in a user namespace that knows only this user; needs a process of one thread.
+
+    No further one can be made inside: there a process would have all capabilities again.
+    """
+    uid, gid = os.getuid(), os.getgid()
+    unshare(NEWUSER)
+    write("/proc/self/setgroups", "deny")
+    write("/proc/self/uid_map", f"{uid} {uid} 1")
+    write("/proc/self/gid_map", f"{gid} {gid} 1")
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        write("/proc/sys/user/max_user_namespaces", "0")
+
+
+def write(path: str, text: str) -> None:
+    """Unbuffered, so that the kernel's refusal is an error here."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

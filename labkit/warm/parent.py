@@ -1,9 +1,8 @@
 """The control loop of a parent: fork on request, reap, report, and take every child along at the end.
 
 One thread, one `poll`. It listens to its starter's socket, to SIGCHLD (through a wake-up socket) and to one *link* for
-each child that has not begun yet, on which the child says how far it is. A child may put itself into namespaces: it then
-forks once more, the first process ends, and the second, adopted by this parent (a subreaper), waits for a go. Only then
-may it ask to die with its parent: asked earlier, the first process's end would kill it.
+each child that has not begun yet, on which the child says how far it is: nothing but the end of the line when it has
+exec'ed. A child may be forked into another pid namespace; other namespaces it enters itself.
 """
 
 from __future__ import annotations
@@ -26,16 +25,14 @@ CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 @dataclass
 class Record:
-    """A child as its parent sees it. `pid` is who is waited for, `program` who gets the signals."""
+    """A child as its parent sees it. `pid` is who is waited for, `program` who gets the signals (below an init)."""
 
     id: int
-    launcher: int  # the process that was forked; the program itself unless it forks again
+    pid: int
     link: socket.socket | None
-    created: float
-    pid: int = 0
     program: int = 0
+    host: int = 0  # the program's pid in the starter's eyes
     started: float = 0.0
-    launched: bool = False  # the launcher has ended
     error: str = ""
     errno: int = 0
     status: int | None = None  # told by an init of the child's own
@@ -49,10 +46,11 @@ class Parent:
         self.reader = wire.Reader(sock)
         self.loaded = loaded
         self.records: dict[int, Record] = {}  # by id
-        self.pids: dict[int, Record] = {}  # by the pids of launcher and program
+        self.pids: dict[int, Record] = {}
         self.links: dict[int, Record] = {}  # by descriptor
         self.poll = select.poll()
         self.wake, self.waker = socket.socketpair()
+        self.pid = linux.host_pid() if linux.available else os.getpid()
         self.ending = False
 
     def run(self) -> None:
@@ -65,7 +63,7 @@ class Parent:
         self.poll.register(self.sock, select.POLLIN)
         self.poll.register(self.wake, select.POLLIN)
         try:
-            self.tell({"event": "ready", "pid": os.getpid(), "loaded": self.loaded})
+            self.tell({"event": "ready", "pid": self.pid, "loaded": self.loaded})
             while not self.ending:
                 for fd, _ in self.poll.poll():
                     self.turn(fd)
@@ -104,6 +102,19 @@ class Parent:
                 self.ending = True
 
     def spawn(self, request: wire.Message, fds: list[int]) -> None:
+        record = None
+        try:
+            with linux.children_in(request.get("pid_namespace", "")):
+                record = self.fork(request, fds)
+        except OSError as error:
+            self.tell({"event": "failed", "id": request["id"], "error": str(error), "errno": error.errno})
+        for fd in fds:
+            os.close(fd)
+        if record and record.link:
+            self.records[record.id] = self.pids[record.pid] = self.links[record.link.fileno()] = record
+            self.poll.register(record.link, select.POLLIN)
+
+    def fork(self, request: wire.Message, fds: list[int]) -> Record:
         ours, theirs = socket.socketpair()
         if linux.available:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -112,11 +123,7 @@ class Parent:
             self.let_go(ours)
             child.become(request, fds, theirs)
         theirs.close()
-        for fd in fds:
-            os.close(fd)
-        record = Record(request["id"], pid, ours, time.time(), pid=0 if request.get("enter") else pid)
-        self.records[record.id] = self.pids[pid] = self.links[ours.fileno()] = record
-        self.poll.register(ours, select.POLLIN)
+        return Record(request["id"], pid, ours)
 
     def let_go(self, ours: socket.socket) -> None:
         """In the child: forget the parent's descriptors, lest a collected object closes a number that is used anew."""
@@ -128,7 +135,7 @@ class Parent:
         record = self.records.get(id)
         if record and not record.ended:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(record.program or record.pid or record.launcher, number)
+                os.kill(record.program or record.pid, number)
 
     # what children say before their program runs
 
@@ -145,17 +152,12 @@ class Parent:
             del record.inbox[: end + 1]
         if not data:
             self.hang_up(record)
-            if record.pid:
-                self.begun(record)  # the program was exec'ed: the link closed by itself
+            self.begun(record)  # the program was exec'ed: the link closed by itself
             self.finish(record)
 
     def heard(self, record: Record, message: wire.Message, sender: int) -> None:
-        if message["state"] == "waiting":  # the second process, before its setup
-            record.pid = sender
-            self.pids[sender] = record
-            self.let_begin(record)
-        elif message["state"] == "program":  # the program below an init of its own
-            record.program = sender
+        if message["state"] == "program":  # below an init of its own a second one
+            record.program, record.host = sender, message["pid"]
         elif message["state"] == "running":
             self.begun(record)
         elif message["state"] == "exited":
@@ -163,16 +165,11 @@ class Parent:
         elif message["state"] == "failed":
             record.error, record.errno = message["error"], message["errno"]
 
-    def let_begin(self, record: Record) -> None:
-        if record.pid and record.launched and record.link:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                record.link.send(b"g")
-
     def begun(self, record: Record) -> None:
         if not record.started and not record.error:
             record.started = time.time()
-            pid = record.program or record.pid
-            self.tell({"event": "started", "id": record.id, "pid": pid, "at": record.started})
+            started = {"pid": record.host or record.pid, "at": record.started}
+            self.tell({"event": "started", "id": record.id, **started})
 
     def hang_up(self, record: Record) -> None:
         if record.link:
@@ -194,14 +191,10 @@ class Parent:
             record = self.pids.pop(pid, None)
             if record is None:
                 continue  # an orphan that was adopted
-            if pid == record.launcher:
-                record.launched = True
-                self.let_begin(record)
-            if pid == record.pid or (pid == record.launcher and status != 0):
-                record.ended = (status, time.time(), usage.ru_maxrss)
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)  # a container ends with its first process
-                self.finish(record)
+            record.ended = (status, time.time(), usage.ru_maxrss)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # a container ends with its first process
+            self.finish(record)
 
     def finish(self, record: Record) -> None:
         """Report an end once it is known and nothing more can come over the link."""
@@ -219,7 +212,9 @@ class Parent:
 
     def kill_all(self) -> None:
         """SIGKILL for every descendant, and wait until none is left."""
-        for pid in [r.pid or r.launcher for r in self.records.values()] + descendants():
+        if os.getpid() == 1:
+            return  # the kernel does it
+        for pid in [record.pid for record in self.records.values()] + descendants():
             for kill in (os.killpg, os.kill):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     kill(pid, signal.SIGKILL)

@@ -20,7 +20,8 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REFERENCE = re.compile(
     r"(?P<name>[a-z0-9]+(?:(?:[._]|__|-+|/|:(?=\d+/))[a-z0-9]+)*)(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>\w+:[0-9a-f]{32,}))?"
 )
-SHELLS = {"busybox": ["sh"], "alpine": ["/bin/sh"], "bash": ["bash"]}
+SHELLS = {"busybox": "sh", "alpine": "/bin/sh", "bash": "bash"}
+OFFICIAL = ("docker.io/library", "registry.k8s.io", "public.ecr.aws/docker/library")
 LAB = "docker.io/labkit/lab"
 PYTHON = "docker.io/library/python"
 EXECUTOR = "argoproj/argoexec"

@@ -1,11 +1,11 @@
-"""A container of its own for a forked child: mount, pid and ipc namespaces, no capabilities; without root also a user
-namespace.
+"""A container of its own for a forked child: mount, pid and ipc namespaces, no capabilities.
 
-`enter` is called in the child. It unshares and forks once more: the second process is pid 1 of the container. It binds
-the host's system folders and the Python environment read-only, gives itself /proc, /dev and /dev/shm, mounts what it was
-told to, makes that its root and drops the old one, which is then not there, rather than hidden. With `init` it stays as a
-reaper and the program is its child, so that a signal from inside reaches it. `join` enters the namespaces of a running
-container. See namespaces(7), pivot_root(2), mount_setattr(2).
+`enter` is called in the child, which was forked as pid 1 of a pid namespace. It unshares the others, binds the host's
+system folders and the Python environment read-only, gives itself /proc, /dev and /dev/shm, mounts what it was told to,
+makes that its root and drops the old one, which is then not there, rather than hidden. With `init` it stays as a reaper
+and the program is its child, so that a signal from inside reaches it. `join` enters the namespaces of a running container.
+Without root the parent has the rights for this in a user namespace of its own. See namespaces(7), pivot_root(2),
+mount_setattr(2).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any
 from labkit.warm import linux
 from labkit.warm.child import Link
 
-NEWNS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, SLAVE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 19
 DETACH = 2
 MOUNT_SETATTR, AT_RECURSIVE, AT_FDCWD = 442, 0x8000, -100
@@ -37,59 +36,24 @@ FOLDERS = ("/home", "/mnt", "/root", "/run", "/srv", "/var/log", "/var/tmp")
 
 
 def enter(spec: dict[str, Any], link: Link) -> None:
-    """Isolate; returns in the container's program. `spec`: kind ("root" or "user"), root, binds, mounts, init, cwd."""
-    unshare(spec["kind"])
-    second(link)
+    """Isolate pid 1 of a new pid namespace; returns in the container's program. `spec`: root, binds, mounts, init, cwd."""
+    linux.unshare(linux.NEWNS | linux.NEWIPC)
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # the host's
     build(spec)
     pivot(spec["root"])
     with contextlib.suppress(OSError):
         os.makedirs(spec["cwd"], exist_ok=True)
-    if spec["kind"] == "user":
-        forbid_more()
     drop_privileges()
-    linux.die_with_parent()
     if spec["init"]:
-        below_init(link)
+        below_init(link, proc)
+    os.close(proc)
 
 
 def join(spec: dict[str, Any], link: Link) -> None:
-    """Become a process of the container that the process `spec["pid"]` runs in."""
-    kinds = (("user", NEWUSER),) if spec["kind"] == "user" else ()
-    spaces = [(name, flag) for name, flag in (*kinds, ("ipc", NEWIPC), ("pid", NEWPID), ("mnt", NEWNS))]
-    opened = [(name, flag, os.open(f"/proc/{spec['pid']}/ns/{name}", os.O_RDONLY)) for name, flag in spaces]
-    for name, flag, fd in opened:
-        linux.check(linux.libc().setns(fd, flag), f"setns {name}")
-        os.close(fd)
-    second(link)
+    """Become a process of the container that the process `spec["pid"]` runs in; forked into its pid namespace."""
+    for name, flag in (("ipc", linux.NEWIPC), ("mnt", linux.NEWNS)):
+        linux.setns(f"/proc/{spec['pid']}/ns/{name}", flag)
     drop_privileges()
-    linux.die_with_parent()
-
-
-def unshare(kind: str) -> None:
-    uid, gid = os.getuid(), os.getgid()
-    flags = NEWNS | NEWPID | NEWIPC | (NEWUSER if kind == "user" else 0)
-    linux.check(linux.libc().unshare(flags), "unshare")
-    if kind == "user":
-        write("/proc/self/setgroups", "deny")
-        write("/proc/self/uid_map", f"{uid} {uid} 1")
-        write("/proc/self/gid_map", f"{gid} {gid} 1")
-
-
-def second(link: Link) -> None:
-    """Go on as a child of this process, which ends: only a child is in the new pid namespace."""
-    if os.fork():
-        os._exit(0)
-    link.wait_for_go()
-    os.setsid()
-
-
-def write(path: str, text: str) -> None:
-    """Unbuffered, so that the kernel's refusal is an error here."""
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
 
 
 # mounts
@@ -234,12 +198,6 @@ def pivot(root: str) -> None:
 # privileges
 
 
-def forbid_more() -> None:
-    """No user namespace within this one: there a process would have all capabilities again."""
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        write("/proc/sys/user/max_user_namespaces", "0")
-
-
 def drop_privileges() -> None:
     linux.prctl(PR_SET_NO_NEW_PRIVS, 1)
     with contextlib.suppress(OSError):
@@ -249,19 +207,20 @@ def drop_privileges() -> None:
             linux.prctl(PR_CAPBSET_DROP, capability)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     linux.check(linux.libc().capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    linux.die_with_parent()  # a change of credentials undoes it
 
 
 # an init of the container's own
 
 
-def below_init(link: Link) -> None:
+def below_init(link: Link, proc: int) -> None:
     """Go on as pid 2; this process reaps, and ends as the program ends."""
     read, write_end = os.pipe()
     program = os.fork()
     if program == 0:
         os.close(read)
         os.setsid()
-        link.say("program")
+        link.say("program", pid=linux.host_pid(proc))
         return  # exec, or the interpreter's own word, closes the pipe's end
     os.close(write_end)
     for fd in (0, 1, 2):

@@ -64,9 +64,9 @@ class Runtime:
         self.retiring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self.plain_parent()
         if not self.isolation:
             self.isolation = await self.detect()
+        await self.plain_parent()
         self.mechanisms = {
             "isolation": ISOLATION[self.isolation],
             "processes": "plain spawns" if self.portable else "warm forks for Python, plain forks",
@@ -90,12 +90,13 @@ class Runtime:
     async def detect(self) -> str:
         """Which kind of isolation works here, found out by doing it: "root", "user" or "none"."""
         for kind in ("root", "user") if os.geteuid() == 0 else ("user",):
+            self.isolation = kind
             with tempfile.TemporaryDirectory(dir=self.home) as root, contextlib.suppress(SpawnError):
-                attempt = Launch(["true"], {"PATH": os.defpath}, "/", Path(root))
-                process = await self.run(attempt, kind)
+                process = await self.launch(Launch(["true"], {"PATH": os.defpath}, "/", Path(root)))
                 close(process)
                 if (await process.wait()).code == 0:
                     return kind
+            await self.stop()
         return "none"
 
     # parents
@@ -103,15 +104,19 @@ class Runtime:
     async def plain_parent(self) -> AsyncParent:
         async with self.starting:
             if self.plain is None or not self.plain.alive:
-                self.plain = await AsyncParent.start(self.own(), portable=self.portable, log=self.log())
+                self.plain = await self.parent(self.own())
             return self.plain
 
     async def warm_parent(self) -> AsyncParent:
         async with self.starting:
             if self.warm is None or not self.warm.alive:
-                self.warm = await AsyncParent.start([*self.preload, *self.own()], log=self.log())
+                self.warm = await self.parent([*self.preload, *self.own()])
                 self.retiring = asyncio.create_task(self.retire(self.warm))
             return self.warm
+
+    async def parent(self, preload: Sequence[str]) -> AsyncParent:
+        namespaces = "" if self.isolation == "none" else self.isolation
+        return await AsyncParent.start(preload, portable=self.portable, namespaces=namespaces, log=self.log())
 
     async def retire(self, parent: AsyncParent) -> None:
         """End a parent that nobody has used for long."""
@@ -135,20 +140,16 @@ class Runtime:
 
     async def launch(self, launch: Launch) -> Process:
         """Start a container's program. Raises SpawnError: the program is missing, a mount can't be made, ..."""
-        return await self.run(launch, self.isolation)
-
-    async def run(self, launch: Launch, isolation: str) -> Process:
         (launch.root / "tmp").mkdir(parents=True, exist_ok=True)
         (launch.root / "tmp").chmod(0o1777)
         warm = launch.warm and not self.portable and may_fork(launch.argv, launch.env, environment())
         parent = await (self.warm_parent() if warm else self.plain_parent())
-        if isolation == "none":
+        if self.isolation == "none":
             spawn = self.translated(launch, warm)
         else:
             spec = {
-                "kind": isolation,
                 "root": str(launch.root.resolve()),
-                "binds": paths.host_binds(),
+                "binds": list(paths.host_binds()),
                 "mounts": [
                     [str(mount.source.resolve()), mount.target, mount.read_only]
                     for mount in (*paths.cache_mounts(launch.env), *launch.mounts)
@@ -156,7 +157,7 @@ class Runtime:
                 "init": launch.init,
                 "cwd": launch.cwd or "/",
             }
-            spawn = Spawn(launch.argv, launch.env, launch.cwd or "/", warm, launch.tty, ENTER, spec)
+            spawn = Spawn(launch.argv, launch.env, launch.cwd or "/", warm, launch.tty, ENTER, spec, "new")
         return await self.spawn(parent, spawn, launch, launch.stdin)
 
     async def exec(
@@ -176,9 +177,9 @@ class Runtime:
         if self.isolation == "none":
             spawn = self.translated(launch, False)
         else:
-            spec = {"kind": self.isolation, "pid": process.pid}
-            spawn = Spawn(argv, launch.env, launch.cwd or "/", False, tty, JOIN, spec)
-        inside = await self.spawn(await self.plain_parent(), spawn, launch, stdin)
+            place = str(process.pid)
+            spawn = Spawn(argv, launch.env, launch.cwd or "/", False, tty, JOIN, {"pid": place}, place)
+        inside = await self.spawn(process.child.parent, spawn, launch, stdin)
         process.inside.append(inside)
         inside.child.exit.add_done_callback(lambda _: process.inside.remove(inside))
         return inside
