@@ -25,8 +25,8 @@ class Checkpoints:
         self._temporary = None if self._local else tempfile.TemporaryDirectory(prefix="checkpoints-")
         self._folder = storage.local_path(url) if self._local else Path(self._temporary.name)  # type: ignore[union-attr]
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        io = tf.train.CheckpointOptions(experimental_io_device="/job:localhost")
-        self._options = io
+        here = tf.constant(0).device  # this process's name in the cluster
+        self._options = tf.train.CheckpointOptions(experimental_io_device=here)
         self._checkpoint = tf.train.Checkpoint(step=self._step, state=state)
         if not self._local:
             storage.download(url, self._folder)

@@ -38,10 +38,13 @@ def run(options: Options, task: Task) -> int:
         with strategy.scope():
             learner = run.learner()
 
+        def added_up(images: tf.Tensor, labels: tf.Tensor) -> tuple[list, tf.Tensor, tf.Tensor]:
+            own = learner.gradients(images, labels, options.batch_size)
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+
         @tf.function(autograph=False)
         def update(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            own = strategy.run(learner.gradients, (images, labels, options.batch_size))
-            gradients, loss, accuracy = strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None)
+            gradients, loss, accuracy = strategy.run(added_up, (images, labels))
             learner.optimizer.apply(gradients)
             return loss, accuracy
 
