@@ -19,18 +19,8 @@ from starlette.routing import BaseRoute, Route
 
 from labkit.embedded import selectors
 from labkit.embedded.api import body as bodies
-from labkit.embedded.argo import (
-    actions,
-    artifact_routes,
-    fields,
-    grpc,
-    logs,
-    normal,
-    submit,
-    template_routes,
-    validate,
-    watches,
-)
+from labkit.embedded.argo import artifact_routes, fields, grpc, logs, normal, submit, template_routes, watches
+from labkit.embedded.argo.actions import ACTIONS as _
 from labkit.embedded.argo.grpc import INTERNAL, INVALID, NOT_FOUND, UNIMPLEMENTED, UNKNOWN, Refusal, call, streaming
 from labkit.embedded.argo.task import PREFIX
 from labkit.embedded.resources import EVENTS, PODS, WORKFLOWS

@@ -11,9 +11,10 @@ from starlette.routing import Route
 
 from labkit.embedded import selectors
 from labkit.embedded.api import body as bodies
-from labkit.embedded.argo import grpc, normal, validate
+from labkit.embedded.argo import grpc, normal
 from labkit.embedded.argo.grpc import INVALID, Refusal, call
 from labkit.embedded.argo.task import PREFIX
+from labkit.embedded.argo.validate import Invalid, validate_template
 from labkit.embedded.resources import CLUSTERWORKFLOWTEMPLATES, WORKFLOWTEMPLATES, Resource
 from labkit.embedded.store import Store
 
@@ -23,8 +24,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def _checked(store: Store, template: Object) -> None:
     try:
-        validate.validate_template(template, store)
-    except validate.Invalid as error:
+        validate_template(template, store)
+    except Invalid as error:
         raise Refusal(INVALID, str(error)) from error
 
 
