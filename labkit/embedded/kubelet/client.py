@@ -1,0 +1,137 @@
+"""The kubelet's way to the API server: HTTPS with the cluster's CA and the kubelet's token, like any other client.
+
+A watch is a list and what follows it, for as long as the caller iterates: the server may die and come back in between,
+then it lists again and the caller is told what is there by another `SYNC`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+Object = dict[str, Any]
+log = logging.getLogger("kubelet")
+
+
+class Refused(Exception):
+    """The server's answer was an error: HTTP `code`, and the Status' `reason` and `message`."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message = code, reason, message
+
+
+Unreachable = (httpx.TransportError, OSError)  # the server is down; it will be back
+
+
+@dataclass
+class Change:
+    """One event of a watch: ADDED, MODIFIED, DELETED with `object`; SYNC with the list's `objects`."""
+
+    type: str
+    object: Object
+    objects: list[Object]
+
+
+class Api:
+    def __init__(self, url: str, ca: str, token: str) -> None:
+        self.url = url
+        self.context = ssl.create_default_context(cafile=ca)
+        self.http = httpx.AsyncClient(
+            base_url=url,
+            verify=self.context,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(30, connect=5),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self.http.aclose()
+
+    async def request(self, method: str, path: str, body: Any = None, *, type: str = "", **params: str) -> Object:
+        """The answer's JSON; Refused on an error, one of `Unreachable` while the server is down."""
+        headers = {"Content-Type": type or "application/json"} if body is not None else None
+        content = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
+        answer = await self.http.request(method, path, content=content, headers=headers, params=params or None)
+        if answer.status_code >= 400:
+            raise _refused(answer.status_code, answer.content)
+        return answer.json()
+
+    async def get(self, path: str, **params: str) -> Object:
+        return await self.request("GET", path, **params)
+
+    async def find(self, path: str) -> Object | None:
+        """The object, or None where there is none."""
+        try:
+            return await self.get(path)
+        except Refused as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def create(self, path: str, obj: Object) -> Object:
+        return await self.request("POST", path, obj)
+
+    async def patch(self, path: str, operations: list[Object]) -> Object:
+        """A JSON patch."""
+        return await self.request("PATCH", path, operations, type="application/json-patch+json")
+
+    async def merge(self, path: str, change: Object) -> Object:
+        """A merge patch."""
+        return await self.request("PATCH", path, change, type="application/merge-patch+json")
+
+    async def delete(self, path: str, options: Object) -> None:
+        await self.request("DELETE", path, options)
+
+    async def watch(self, path: str, **params: str) -> AsyncIterator[Change]:
+        """What is there, and every change of it, without end."""
+        delay = 0.05
+        while True:
+            try:
+                listed = await self.get(path, **params)
+                kind = {"apiVersion": listed.get("apiVersion"), "kind": listed.get("kind", "").removesuffix("List")}
+                yield Change("SYNC", {}, [kind | item for item in listed.get("items") or ()])
+                version = listed["metadata"]["resourceVersion"]
+                delay = 0.05
+                async for change in self._follow(path, version, params):
+                    yield change
+            except Unreachable as error:
+                log.debug("watch of %s: %r", path, error)
+            except Refused as error:
+                if error.code not in (410, 429) and error.code < 500:
+                    log.warning("watch of %s: %s", path, error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2)
+
+    async def _follow(self, path: str, version: str, params: dict[str, str]) -> AsyncIterator[Change]:
+        query = params | {"watch": "true", "resourceVersion": version}
+        timeout = httpx.Timeout(None, connect=5)
+        async with self.http.stream("GET", path, params=query, timeout=timeout) as answer:
+            if answer.status_code >= 400:
+                raise _refused(answer.status_code, await answer.aread())
+            rest = b""
+            async for data in answer.aiter_bytes():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in filter(None, lines):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        raise Refused(status.get("code", 500), status.get("reason", ""), status.get("message", ""))
+                    if event["type"] != "BOOKMARK":
+                        yield Change(event["type"], event["object"], [])
+
+
+def _refused(code: int, body: bytes) -> Refused:
+    try:
+        status = json.loads(body)
+        return Refused(code, status.get("reason", ""), status.get("message", ""))
+    except (ValueError, AttributeError):
+        return Refused(code, "", body[:200].decode(errors="replace"))

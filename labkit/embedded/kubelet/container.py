@@ -1,0 +1,398 @@
+"""One container of a pod: started, watched, restarted with back-off, and ended, as kubelet's runtime manager does.
+
+Mechanism. `run` is a loop: image, configuration, start, wait for the end, decide. Whatever waits in it (back-off, a
+missing image, a missing ConfigMap) waits for the pod's end as well, so that a pod that is deleted never waits for its
+delays. The state that the API shows is `self.state`; each change of it tells the pod, which writes the status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from labkit.embedded.kubelet import builtin, env, pipes, probes, volumes
+from labkit.embedded.kubelet.backoff import BackOff
+from labkit.embedded.kubelet.logs import Log, Options, read
+from labkit.embedded.kubelet.status import ContainerState, rfc3339
+from labkit.embedded.runtime import images
+from labkit.embedded.runtime.launch import Exit, Launch, Mount, Process, SpawnError
+
+if TYPE_CHECKING:
+    from labkit.embedded.kubelet.pod import Pod
+
+Object = dict[str, Any]
+DRAIN = 1.0  # seconds that a pipe may stay open after its program has ended
+MESSAGE, FALLBACK, FALLBACK_LINES = 4096, 2048, 80  # of a termination message, as upstream
+LEAST_GRACE = 2.0  # seconds between TERM and KILL when a preStop hook has used up the grace period
+PULL = 1.0  # seconds between ErrImagePull and ImagePullBackOff
+EPOCH = "1970-01-01T00:00:00Z"
+
+
+class Container:
+    def __init__(self, pod: Pod, spec: Object, kind: str) -> None:
+        self.pod, self.spec, self.kind = pod, spec, kind
+        self.name: str = spec["name"]
+        self.folder = pod.folder / "containers" / self.name
+        self.root = self.folder / "root"
+        waiting = {"reason": "PodInitializing" if kind == "main" and pod.has_init else "ContainerCreating"}
+        self.state = ContainerState(self.name, spec["image"], kind, state={"waiting": waiting})
+        self.process: Process | builtin.Inline | None = None
+        self.log: Log | None = None
+        self.taps: set[Any] = set()  # who is attached: called with (stream, data)
+        self.up = asyncio.Event()  # has started at least once (a sidecar's turn to wait for)
+        self.ended = asyncio.Event()  # has ended and will not be started again
+        self.back_off = BackOff()
+        self.out_of_memory = False
+        self._drained: list[asyncio.Future[None]] = []
+        self._probing: asyncio.Task[None] | None = None
+        self._killing: asyncio.Task[None] | None = None
+
+    # -- what others ask -----------------------------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> str:
+        if self.kind == "sidecar":
+            return "Always"
+        policy = self.pod.spec.get("restartPolicy", "Always")
+        return "OnFailure" if self.kind == "init" and policy == "Always" else policy
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / f"{self.state.restarts}.log"
+
+    def event(self, type: str, reason: str, message: str) -> None:
+        kind = "containers" if self.kind == "main" else "initContainers"
+        self.pod.kubelet.events.record(self.pod.object, type, reason, message, self.name, kind)
+
+    def mounts(self, variables: dict[str, str]) -> tuple[Mount, ...]:
+        path = self.spec.get("terminationMessagePath") or "/dev/termination-log"
+        return (*volumes.mounts(self.spec, self.pod.volumes, variables), Mount(self.folder / "termination-log", path))
+
+    def launch(self, variables: dict[str, str], argv: list[str], cwd: str = "/", warm: bool = False) -> Launch:
+        return Launch(
+            argv=argv,
+            env=variables,
+            cwd=cwd,
+            root=self.root,
+            mounts=self.mounts(variables),
+            warm=warm,
+            init=bool(self.pod.spec.get("shareProcessNamespace")),
+            stdin=bool(self.spec.get("stdin")),
+            tty=bool(self.spec.get("tty")),
+        )
+
+    def prepare(self) -> None:
+        """Make the container's folders, before anything of the pod starts."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        message = self.folder / "termination-log"
+        message.touch()
+        message.chmod(0o666)
+
+    # -- its life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until it has ended for good, or the pod is being stopped."""
+        try:
+            while not self.pod.stopping.is_set():
+                if not await self._start():
+                    continue
+                if await self._finish():
+                    return
+        finally:
+            self.ended.set()
+
+    async def _start(self) -> bool:
+        """Start the program. False after an attempt that failed, and the wait that follows one."""
+        try:
+            image = await self._image()
+            if image is None:
+                return False
+            variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources)
+            argv = self._argv(image, variables)
+            launch = self.launch(variables, argv, self.spec.get("workingDir") or "/", image.warm)
+        except env.ConfigError as error:
+            await self._cannot("CreateContainerConfigError", str(error), f"Error: {error}")
+            await self.pod.refresh()
+            return False
+        self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
+        self.event("Normal", "Created", f"Created container: {self.name}")
+        self.folder.joinpath("termination-log").write_bytes(b"")
+        self.log = Log(self.log_path)
+        try:
+            if image.kind in builtin.BUILTIN:
+                self.process = builtin.BUILTIN[image.kind](self)
+            else:
+                self.process = await self.pod.kubelet.runtime.launch(launch)
+        except SpawnError as error:
+            self._could_not_start(str(error))
+            return await self._over(Exit(128, None, time.time(), time.time()))
+        await self._has_begun()
+        return True
+
+    async def _image(self) -> images.Image | None:
+        """The image, or None after the wait that an unknown one costs."""
+        name, policy = self.spec["image"], self.spec.get("imagePullPolicy", "IfNotPresent")
+        try:
+            image = images.resolve(name, policy)
+        except images.ImageError as error:
+            if error.reason != "ErrImagePull":
+                await self._cannot(error.reason, error.message, f"Error: {error.reason}")
+                return None
+            back_off = self.pod.pulls.setdefault(name, BackOff())
+            wait = back_off.failed() or PULL
+            self.event("Normal", "Pulling", f'Pulling image "{name}"')
+            self.event("Warning", "Failed", error.message)
+            self.event("Warning", "Failed", f"Error: {error.reason}")
+            self._waiting(error.reason, error.message)
+            if not await self.pod.pause(PULL):
+                words = images.back_off(name)
+                self.event("Normal", "BackOff", words)
+                self.event("Warning", "Failed", "Error: ImagePullBackOff")
+                self._waiting("ImagePullBackOff", words)
+                await self.pod.pause(wait)
+            return None
+        self.state.image_id = image.id
+        if image.note and not self.state.restarts:
+            self.event("Normal", "StandIn", image.note)
+        return image
+
+    def _argv(self, image: images.Image, variables: dict[str, str]) -> list[str]:
+        command, arguments = self.spec.get("command"), self.spec.get("args")
+        own = [env.expand(word, variables) for word in [*(command or ()), *(arguments or ())]]
+        if command:
+            return own
+        return [*image.entrypoint, *(own or image.cmd)]
+
+    async def _cannot(self, reason: str, message: str, words: str, event: str = "Failed") -> None:
+        self._waiting(reason, message)
+        self.event("Warning", event, words)
+        await self.pod.pause(self.pod.retry)
+
+    def _waiting(self, reason: str, message: str = "") -> None:
+        self.state.state = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
+        self.state.ready = self.state.started = False
+        self.pod.changed()
+
+    def _could_not_start(self, message: str) -> None:
+        self.event("Warning", "Failed", f"Error: {message}")
+        self.state.id = self._new_id()
+        ended = {
+            "exitCode": 128,
+            "reason": "StartError",
+            "message": message,
+            "startedAt": EPOCH,
+            "finishedAt": rfc3339(time.time()),
+            "containerID": self.state.id,
+        }
+        self.state.state = {"terminated": ended}
+        assert self.log
+        self.log.close()
+
+    def _new_id(self) -> str:
+        return f"labkit://{os.urandom(32).hex()}"
+
+    async def _has_begun(self) -> None:
+        """The program runs: read its output, write down its pid, tell the API, run the hook, start the probes."""
+        process = self.process
+        assert process
+        self.out_of_memory = False
+        self._drained = []
+        if isinstance(process, Process):
+            for stream, fd in (("stdout", process.stdout), ("stderr", process.stderr)):
+                if fd is None:
+                    continue
+                self._drained.append(pipes.Pump(fd, functools.partial(self._output, stream)).done)
+            with contextlib.suppress(psutil.Error):
+                record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
+                (self.folder / "process.json").write_text(json.dumps(record))
+        self.state.id = self._new_id()
+        self.state.state = {"running": {"startedAt": rfc3339(time.time())}}
+        self.event("Normal", "Started", f"Started container {self.name}")
+        hook = (self.spec.get("lifecycle") or {}).get("postStart")
+        if hook:
+            await self._post_start(hook)
+        needs = [probe for probe in probes.KINDS.values() if self.spec.get(probe)]
+        if not needs:
+            self.state.started = True
+            self.state.ready = self.kind != "init"
+            self.up.set()
+        self.pod.changed(urgent=True)
+        if needs:
+            self._probing = asyncio.create_task(probes.watch(self))
+
+    def _output(self, stream: str, data: bytes) -> None:
+        assert self.log
+        self.log.feed(stream, data)
+        for tap in list(self.taps):
+            tap(stream, data)
+
+    async def _post_start(self, hook: Object) -> None:
+        try:
+            await probes.act(hook, self, 3600)
+        except probes.Failure as failure:
+            self.event("Warning", "FailedPostStartHook", f"PostStartHook failed: {failure}")
+            self.kill(self.pod.grace, "FailedPostStartHook")
+
+    async def _finish(self) -> bool:
+        """Wait for the program's end and note it. True when it is not started again."""
+        assert self.process
+        ended = await self.process.wait()
+        if self._probing:
+            self._probing.cancel()
+        if self._drained:
+            await asyncio.wait(self._drained, timeout=DRAIN)
+        assert self.log
+        self.log.close()
+        (self.folder / "process.json").unlink(missing_ok=True)
+        code = ended.code if ended.signal is None else 128 + ended.signal
+        reason = "Completed" if code == 0 else "Error"
+        if self.out_of_memory:
+            code, reason = 137, "OOMKilled"
+        terminated = {
+            "exitCode": code,
+            "reason": reason,
+            "startedAt": self.state.state["running"]["startedAt"],
+            "finishedAt": rfc3339(ended.finished),
+            "containerID": self.state.id,
+        }
+        if message := await self._message(code):
+            terminated["message"] = message
+        self.state.state = {"terminated": terminated}
+        self.process = None
+        return await self._over(ended)
+
+    async def _message(self, code: int) -> str:
+        """The termination message: what the program wrote to its file, else the end of its log where that is wished."""
+        try:
+            with self.folder.joinpath("termination-log").open("rb") as file:
+                text = file.read(MESSAGE)
+        except OSError:
+            text = b""
+        if not text and code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            pieces = [piece async for piece in read(self.log_path, None, Options(tail=FALLBACK_LINES))]
+            text = b"".join(pieces)[-FALLBACK:]
+        return text.decode(errors="replace")
+
+    async def _over(self, ended: Exit) -> bool:
+        """After an end: True where that was it, False where it shall start again, after its back-off."""
+        self.state.started = False
+        code = self.state.state["terminated"]["exitCode"]
+        self.state.ready = self.kind == "init" and code == 0
+        again = self.policy == "Always" or (self.policy == "OnFailure" and code != 0)
+        if not again or self.pod.stopping.is_set() or (self.kind == "sidecar" and self.pod.mains_ended):
+            self.pod.changed(urgent=True)
+            return True
+        wait = self.back_off.failed(ended.finished - ended.started)
+        if wait > 0:
+            self.state.last = self.state.state
+            pod = self.pod.object["metadata"]
+            where = f"{self.name} pod={pod['name']}_{pod['namespace']}({pod['uid']})"
+            self._waiting("CrashLoopBackOff", f"back-off {_duration(wait)} restarting failed container={where}")
+            where = f"{self.name} in pod {pod['name']}_{pod['namespace']}({pod['uid']})"
+            self.event("Warning", "BackOff", f"Back-off restarting failed container {where}")
+            if await self.pod.pause(wait):
+                self.state.state, self.state.last = self.state.last, {}
+                return True
+        else:
+            self.state.last = self.state.state
+        self.state.restarts += 1
+        await asyncio.to_thread(shutil.rmtree, self.root, ignore_errors=True)
+        self.prepare()
+        return False
+
+    # -- what probes and limits tell it --------------------------------------------------------------------------------
+
+    def has_started(self) -> None:
+        self.state.started = True
+        self.up.set()
+        self.pod.changed()
+
+    def is_ready(self, ready: bool) -> None:
+        if self.state.ready != ready and self.state.running and self.kind != "init":
+            self.state.ready = ready
+            self.pod.changed(urgent=True)
+
+    def unhealthy(self, kind: str, probe: Object) -> None:
+        grace = probe.get("terminationGracePeriodSeconds")
+        message = f"Container {self.name} failed {kind} probe, will be restarted"
+        self.kill(self.pod.grace if grace is None else grace, message)
+
+    def exceeds_memory(self) -> None:
+        """It uses more than its limit: the kernel's answer."""
+        if self.process and not self.out_of_memory:
+            self.out_of_memory = True
+            self.process.kill(signal.SIGKILL)
+
+    # -- ending it -----------------------------------------------------------------------------------------------------
+
+    def kill(self, grace: float, message: str = "") -> None:
+        """End the program: hook, TERM, and KILL after `grace` seconds. Returns at once; a shorter grace overrides."""
+        if not self.process:
+            return
+        self.event("Normal", "Killing", message or f"Stopping container {self.name}")
+        if self._killing and not self._killing.done():
+            self._killing.cancel()
+        self._killing = asyncio.create_task(self._kill(self.process, grace))
+
+    async def _kill(self, process: Process | builtin.Inline, grace: float) -> None:
+        end = time.monotonic() + grace
+        hook = (self.spec.get("lifecycle") or {}).get("preStop")
+        if hook and grace > 0 and not self.pod.hurried:
+            try:
+                async with asyncio.timeout(grace):
+                    await probes.act(hook, self, grace)
+            except TimeoutError:
+                pass
+            except probes.Failure as failure:
+                self.event("Warning", "FailedPreStopHook", f"PreStopHook failed: {failure}")
+            end = max(end, time.monotonic() + LEAST_GRACE)
+        if grace > 0:
+            process.kill(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(max(end - time.monotonic(), 0)):
+                    await process.wait()
+                return
+            except TimeoutError:
+                pass
+        process.kill(signal.SIGKILL)
+
+    # -- programs beside its own ---------------------------------------------------------------------------------------
+
+    async def execute(self, command: list[str], timeout: float, limit: int) -> tuple[int, bytes]:
+        """Run `command` in the container; its exit code and at most `limit` bytes of what it printed. TimeoutError."""
+        if not isinstance(self.process, Process):
+            raise RuntimeError(f'container not found ("{self.name}")')
+        process = await self.pod.kubelet.runtime.exec(self.process, command, stdin=False)
+        output = bytearray()
+        pumps = [pipes.Pump(fd, lambda data: output.extend(data[: limit - len(output)])) for fd in _outputs(process)]
+        try:
+            async with asyncio.timeout(timeout):
+                ended = await process.wait()
+                await asyncio.wait([pump.done for pump in pumps], timeout=DRAIN)
+        except TimeoutError:
+            process.kill(signal.SIGKILL)
+            raise
+        finally:
+            for pump in pumps:
+                pump.close()
+        return (ended.code if ended.signal is None else 128 + ended.signal), bytes(output)
+
+
+def _outputs(process: Process) -> set[int]:
+    return {fd for fd in (process.stdout, process.stderr) if fd is not None}
+
+
+def _duration(seconds: float) -> str:
+    """As Go prints a duration of whole seconds: 10s, 1m20s, 5m0s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,0 +1,143 @@
+"""Probes: whether a container has started, lives, and is ready to serve, asked in the periods that its spec says."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from labkit.embedded.kubelet.status import ADDRESS
+
+if TYPE_CHECKING:
+    from labkit.embedded.kubelet.container import Container
+
+Object = dict[str, Any]
+KINDS = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "readinessProbe"}
+OUTPUT = 10 * 1024  # bytes of a probe's output that an event may show
+
+
+class Failure(Exception):
+    """The probe failed; the event's words."""
+
+
+def host_port(container: Object, port: int | str) -> int:
+    """The host port behind a containerPort given by name or number; a number that isn't declared is itself."""
+    for declared in container.get("ports") or ():
+        if port in (declared.get("name"), declared["containerPort"]) or str(port) == str(declared["containerPort"]):
+            return declared.get("hostPort") or declared["containerPort"]
+    if str(port).isdigit():
+        return int(port)
+    raise Failure(f"couldn't find port: {port} in {container['name']}")
+
+
+async def act(action: Object, container: Container, timeout: float) -> None:
+    """Do what a probe or hook says once; Failure where it does not succeed within `timeout` seconds."""
+    if command := (action.get("exec") or {}).get("command"):
+        await _exec(command, container, timeout)
+    elif "httpGet" in action:
+        await _http(action["httpGet"], container, timeout)
+    elif "tcpSocket" in action:
+        await _tcp(action["tcpSocket"], container, timeout)
+    elif "sleep" in action:
+        await asyncio.sleep(action["sleep"].get("seconds", 0))
+    else:
+        raise Failure("missing probe handler")
+
+
+async def _exec(command: list[str], container: Container, timeout: float) -> None:
+    try:
+        code, output = await container.execute(command, timeout, OUTPUT)
+    except TimeoutError:
+        raise Failure(f"command timed out: {shlex.join(command)!r} timed out after {timeout:g}s") from None
+    except Exception as error:
+        raise Failure(f"{error}") from error
+    if code != 0:
+        raise Failure(output.decode(errors="replace") or f"command {shlex.join(command)!r} exited with {code}")
+
+
+_clients: list[httpx.AsyncClient] = []
+
+
+def _client() -> httpx.AsyncClient:
+    """One client for all probes, made when the first one is asked; certificates are not checked, as upstream."""
+    if not _clients:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        _clients.append(httpx.AsyncClient(verify=False, trust_env=False, limits=limits))
+    return _clients[0]
+
+
+async def _http(spec: Object, container: Container, timeout: float) -> None:
+    port = host_port(container.spec, spec["port"])
+    host = spec.get("host") or ADDRESS
+    path = spec.get("path") or "/"
+    url = f"{spec.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else '/' + path}"
+    headers = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
+    headers |= {h["name"]: h.get("value", "") for h in spec.get("httpHeaders") or ()}
+    try:
+        async with asyncio.timeout(timeout):
+            answer = await _client().get(url, headers=headers, timeout=timeout, follow_redirects=True)
+    except (TimeoutError, httpx.TimeoutException):
+        words = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        raise Failure(f'Get "{url}": {words}') from None
+    except httpx.ConnectError:
+        raise Failure(f'Get "{url}": dial tcp {host}:{port}: connect: connection refused') from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Failure(f'Get "{url}": {error}') from None
+    if not 200 <= answer.status_code < 400:
+        raise Failure(f"HTTP probe failed with statuscode: {answer.status_code}")
+
+
+async def _tcp(spec: Object, container: Container, timeout: float) -> None:
+    host, port = spec.get("host") or ADDRESS, host_port(container.spec, spec["port"])
+    try:
+        async with asyncio.timeout(timeout):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+    except TimeoutError:
+        raise Failure(f"dial tcp {host}:{port}: i/o timeout") from None
+    except OSError:
+        raise Failure(f"dial tcp {host}:{port}: connect: connection refused") from None
+
+
+async def watch(container: Container) -> None:
+    """Probe a container that has just started, until this is cancelled; tells the container what is found."""
+    if probe := container.spec.get("startupProbe"):
+        await _repeat("startup", probe, container)
+    container.has_started()
+    probes = [(kind, container.spec.get(KINDS[kind])) for kind in ("liveness", "readiness")]
+    if not container.spec.get("readinessProbe"):
+        container.is_ready(True)
+    async with asyncio.TaskGroup() as group:
+        for kind, probe in probes:
+            if probe:
+                group.create_task(_repeat(kind, probe, container))
+
+
+async def _repeat(kind: str, probe: Object, container: Container) -> None:
+    """One probe in its periods; returns when a startup probe has succeeded, or the container is being killed."""
+    successes = failures = 0
+    loop = asyncio.get_running_loop()
+    due = loop.time() + (probe.get("initialDelaySeconds") or 0)
+    while True:
+        await asyncio.sleep(max(due - loop.time(), 0))
+        due = max(loop.time(), due) + (probe.get("periodSeconds") or 10)
+        try:
+            await act(probe, container, probe.get("timeoutSeconds") or 1)
+        except Failure as failure:
+            successes, failures = 0, failures + 1
+            container.event("Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {failure}")
+            if failures < (probe.get("failureThreshold") or 3):
+                continue
+            if kind == "readiness":
+                container.is_ready(False)
+            else:
+                container.unhealthy(kind, probe)
+                return
+        else:
+            successes, failures = successes + 1, 0
+            if kind == "startup":
+                return
+            if kind == "readiness" and successes >= (probe.get("successThreshold") or 1):
+                container.is_ready(True)
