@@ -22,9 +22,10 @@ FINAL = ("Succeeded", "Failed", "Error")
 
 
 class Recorder:
-    """Watches the pods of a namespace (or of all) and keeps when each was seen in which phase: `history` is {pod: [(time, phase)]}.
+    """Watches the pods of a namespace (or of all) and keeps when each was seen in which phase.
 
-    Times are this process's clock, so they are finer than the whole seconds of the objects' own timestamps.
+    `history` is {pod: [(seconds since the epoch, phase), ...]}. The times are of this process, so they are finer than the
+    whole seconds of the objects' own timestamps.
     """
 
     def __init__(self, namespace: str | None = None, everywhere: bool = False, changed: Any = None) -> None:

@@ -1,0 +1,96 @@
+"""What a notebook's check cells call: not a verdict only, but what was found, what was expected, and where to look.
+
+A check that says no raises `CheckFailed` (an AssertionError, so that graders tell a wrong answer from a broken cell).
+Checks read what the student made, on the cluster or in a value; they never look at the source of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from labkit import client
+from labkit.errors import LabError
+
+
+class CheckFailed(AssertionError):
+    """An answer that is not there yet: what was found, what was expected, a hint."""
+
+    def __init__(self, found: str, hint: str = "") -> None:
+        super().__init__(f"{found}\n  hint: {hint}" if hint else found)
+        self.found, self.hint = found, hint
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows this instead of a traceback: the check's code is not the student's business."""
+        return [f"Not yet: {self}"]
+
+
+def expect(holds: object, found: str, hint: str = "") -> None:
+    """Raise `CheckFailed(found, hint)` unless `holds`."""
+    if not holds:
+        raise CheckFailed(found, hint)
+
+
+def passed(what: str) -> None:
+    """Say that a check was passed, in one line."""
+    print(f"Passed: {what}")
+
+
+def pod(
+    name: str, *, phase: str = "Succeeded", exit_code: int | None = None, log: Sequence[str] = (), timeout: float = 60
+) -> Any:
+    """Wait until the pod has ended and compare: its phase, its first container's exit code, and texts that its log must
+    have. Returns the pod. The diagnosis says how far it came: absent, pending and why, ended otherwise."""
+    expect(
+        client.get("pod", name) is not None,
+        f"there is no pod {name!r} in the namespace {client.namespace()!r}",
+        "create it first; is its metadata.name right?",
+    )
+    try:
+        found = client.wait("pod", name, _has_ended, timeout=timeout, what="its end")
+    except LabError as error:
+        raise CheckFailed(f"pod {name} has not ended: {why_not(client.get('pod', name) or {})}", error.hint) from None
+    status = found["status"]
+    ended = _terminated(found)
+    said = "".join(client.logs(name))
+    words = f"pod {name} ended as {status['phase']}"
+    if exit_code is not None:
+        expect(
+            ended.get("exitCode") == exit_code,
+            f"{words} with exit code {ended.get('exitCode')}, expected {exit_code}",
+            f"its log ends: {said[-300:]!r}",
+        )
+    expect(status["phase"] == phase, f"{words}, expected {phase}", f"its log ends: {said[-300:]!r}")
+    for text in log:
+        expect(text in said, f"the log of pod {name} does not have {text!r}", f"it has: {said[-300:]!r}")
+    return found
+
+
+def _has_ended(found: dict[str, Any]) -> bool:
+    return (found.get("status") or {}).get("phase") in ("Succeeded", "Failed") or bool(waiting(found))
+
+
+def _terminated(found: dict[str, Any]) -> dict[str, Any]:
+    statuses = found["status"].get("containerStatuses") or [{}]
+    ended: dict[str, Any] = (statuses[0].get("state") or {}).get("terminated") or {}
+    return ended
+
+
+def waiting(found: dict[str, Any]) -> str:
+    """Why a pod's containers can't start for good (an image, a missing ConfigMap), '' when nothing stands in their way."""
+    for status in (found.get("status") or {}).get("containerStatuses") or []:
+        state = (status.get("state") or {}).get("waiting") or {}
+        if state.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            return f"{state['reason']}: {state.get('message', '')}"
+    return ""
+
+
+def why_not(found: dict[str, Any]) -> str:
+    """In one line, why a pod does not run: its waiting reason, its unmet condition, or its last events."""
+    if waiting(found):
+        return waiting(found)
+    for condition in (found.get("status") or {}).get("conditions") or []:
+        if condition.get("status") == "False" and condition.get("message"):
+            return f"{condition.get('reason')}: {condition['message']}"
+    told = client.events(found.get("metadata", {}).get("name", ""))
+    return "; ".join(f"{e['reason']}: {e['message']}" for e in told[-3:]) or "nothing was said about it"
