@@ -27,6 +27,8 @@ LEAVES: dict[str, Schema] = {
     "dict": OPEN,
 }
 
+OPTIONAL = {"runPolicy"}  # the client's generator takes it for required, the CustomResourceDefinition does not
+
 _MAP = re.compile(r"attribute_map = \{(.*?)\n    \}", re.S)
 _PAIR = re.compile(r"'(\w+)': '([^']*)'")
 _ARGO_FIELD = re.compile(r"^            ([a-z]\w*) \((.+?)\): ?(.*?)(?:\[optional\].*)?(?:  # noqa: E501)?$", re.M)
@@ -107,7 +109,7 @@ class _Reader:
         args = _ARGO_NEEDS.search(source)
         required = _KUBEFLOW_NEEDS.findall(source) + ([f[0] for f in _ARGO_FIELD.findall(args[1])] if args else [])
         schema: Schema = {"type": "object", "properties": properties}
-        needs = sorted(names[r] for r in required if r in names)
+        needs = sorted({names[r] for r in required if r in names} - OPTIONAL)
         return schema | ({"required": needs} if needs else {})
 
     @staticmethod
