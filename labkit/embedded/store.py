@@ -27,9 +27,10 @@ from typing import Any
 
 from labkit.embedded import selectors
 from labkit.embedded.resources import NAMESPACES, PODS, RESOURCES, Resource
-from labkit.embedded.status import ApiError, already_exists, bad_request, conflict, gone, not_found
+from labkit.embedded.status import ApiError, already_exists, cause, conflict, gone, invalid, not_found
 
 Object = dict[str, Any]
+List = list  # the class below has a method of that name
 Key = tuple[str, str]  # namespace ("" for cluster-scoped), name
 Admit = Callable[["Store", str, Resource, Object, Object | None], Object]
 
@@ -82,7 +83,7 @@ class Store:
         self._history: deque[Event] = deque(maxlen=history)
         self._watchers: dict[int, Callable[[Event], None]] = {}
         self._next_watcher = 0
-        self._dirty = False
+        self._dirty = self.closed = False
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._open()
 
@@ -123,12 +124,13 @@ class Store:
     def sync(self) -> None:
         """Bring what was written to the disk itself; cheap when nothing was. Safe from another thread."""
         with self.lock:
-            if self._dirty:
+            if self._dirty and not self.closed:
                 self._dirty = False
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         with self.lock:
+            self.closed = True
             self._db.close()
 
     # -- memory ------------------------------------------------------------------------------------------------------
@@ -182,13 +184,13 @@ class Store:
 
     def list(
         self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
-    ) -> list[Object]:
+    ) -> List[Object]:
         """Copies of all objects (of one namespace, or of all when it is None or empty) that `match`, sorted by name."""
         return [json.loads(raw) for raw in self.list_raw(resource, namespace, match)[0]]
 
     def list_raw(
         self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
-    ) -> tuple[list[bytes], int]:
+    ) -> tuple[List[bytes], int]:
         """The matching objects as JSON, sorted by namespace and name, and the resourceVersion they belong to."""
         with self.lock:
             found = [e for e in self._entries(resource, namespace) if match is None or match(e.object)]
@@ -199,7 +201,7 @@ class Store:
         with self.lock:
             return sum(1 for _ in self._entries(resource, namespace))
 
-    def owned(self, uid: str, resource: Resource | None = None) -> list[Object]:
+    def owned(self, uid: str, resource: Resource | None = None) -> List[Object]:
         """Copies of the objects that name `uid` among their ownerReferences, of one resource or of all."""
         with self.lock:
             keys = sorted(k for k in self._owned.get(uid, ()) if resource is None or k[0] == resource.qualified)
@@ -213,8 +215,10 @@ class Store:
         where the namespace does not exist, 403 where it is being deleted."""
         with self.lock:
             obj = json.loads(dump(obj))
-            obj = {"apiVersion": resource.api_version, "kind": resource.kind} | obj
-            meta = obj["metadata"] = dict(obj.get("metadata") or {})
+            head: Object = {"apiVersion": resource.api_version, "kind": resource.kind}
+            obj = head | obj
+            meta: Object = dict(obj.get("metadata") or {})
+            obj["metadata"] = meta
             self._name(resource, meta)
             if self._entry(resource, meta.get("namespace", ""), meta["name"]):
                 raise already_exists(resource, meta["name"])
@@ -230,7 +234,8 @@ class Store:
     def _name(self, resource: Resource, meta: Object) -> None:
         if not meta.get("name"):
             if not meta.get("generateName"):
-                raise bad_request("name or generateName is required")
+                words = "Required value: name or generateName is required"
+                raise invalid(resource, "", [cause("FieldValueRequired", "metadata.name", words)])
             # The suffix has the alphabet of k8s.io/apimachinery/pkg/util/rand: no vowels, no words.
             alphabet = "bcdfghjklmnpqrstvwxz2456789"
             meta["name"] = meta["generateName"][:58] + "".join(random.choices(alphabet, k=5))
@@ -281,7 +286,8 @@ class Store:
                 raise conflict(resource, name)
             new = json.loads(dump(obj))
             if operation == "STATUS":
-                new = old | ({"status": new["status"]} if "status" in new else {})
+                kept = {k: v for k, v in meta.items() if k == "managedFields"}
+                new = old | {"metadata": old["metadata"] | kept} | {k: v for k, v in new.items() if k == "status"}
             elif operation == "UPDATE" and resource.status:
                 new.pop("status", None)
                 if "status" in old:

@@ -1,0 +1,115 @@
+"""Who asks, and whether they may.
+
+A bearer token is one of `tokens.json` (people, the kubelet) or a service account's: a JWT signed with the cluster's own
+key, as upstream's are, so that none has to be stored. Whoever has a valid token may do everything: Roles and
+RoleBindings are kept but not yet evaluated, and `allowed` is the one place that will.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.embedded import credentials
+from labkit.embedded.status import ApiError
+from labkit.paths import ClusterFolder
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+
+
+def unauthorized() -> ApiError:
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def allowed(user: User, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+    """Whether `user` may `verb` (get, list, create, ...) what is named. Called for each request and each review."""
+    return user is not ANONYMOUS
+
+
+class Authenticator:
+    """Tokens to users. `exists(namespace, name)` says whether a service account is still there: its tokens end with it."""
+
+    def __init__(self, folder: ClusterFolder, exists: Callable[[str, str], bool]) -> None:
+        self.folder, self.exists = folder, exists
+        self.key = credentials.signing_key(folder)
+        self._tokens: dict[str, User] = {}
+        self._read = 0
+
+    def _people(self) -> dict[str, User]:
+        """The users of tokens.json, read again when the file was replaced."""
+        changed = self.folder.tokens.stat().st_mtime_ns
+        if changed != self._read:
+            listed = json.loads(self.folder.tokens.read_text())
+            self._tokens = {t: User(u["name"], (*u["groups"], "system:authenticated")) for t, u in listed.items()}
+            self._read = changed
+        return self._tokens
+
+    def authenticate(self, authorization: str) -> User:
+        """The user of an Authorization header; ApiError 401 for a missing, wrong or expired token."""
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise unauthorized()
+        user = self._people().get(token)
+        if user:
+            return user
+        account = verify(self.key, token)
+        if account is None or not self.exists(*account):
+            raise unauthorized()
+        return service_account(*account)
+
+
+def service_account(namespace: str, name: str) -> User:
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+    return User(f"system:serviceaccount:{namespace}:{name}", groups)
+
+
+def issue(
+    folder: ClusterFolder, namespace: str, serviceaccount: str, *, seconds: int | None = None, uid: str = ""
+) -> str:
+    """A token for the service account, valid for `seconds` (None: as long as the account exists)."""
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "sub": f"system:serviceaccount:{namespace}:{serviceaccount}",
+        "iat": int(time.time()),
+        "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": serviceaccount, "uid": uid}},
+    }
+    if seconds is not None:
+        claims["exp"] = claims["iat"] + seconds
+    signed = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()) + "." + _encode(json.dumps(claims).encode())
+    return signed + "." + _encode(_signature(credentials.signing_key(folder), signed))
+
+
+def verify(key: bytes, token: str) -> tuple[str, str] | None:
+    """Namespace and name of the service account that the token was issued for, or None when it isn't valid."""
+    signed, _, signature = token.rpartition(".")
+    if not signed or not hmac.compare_digest(_encode(_signature(key, signed)).encode(), signature.encode()):
+        return None
+    claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+    if claims.get("exp", float("inf")) < time.time():
+        return None
+    about = claims["kubernetes.io"]
+    return about["namespace"], about["serviceaccount"]["name"]
+
+
+def _signature(key: bytes, signed: str) -> bytes:
+    return hmac.new(key, signed.encode(), hashlib.sha256).digest()
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

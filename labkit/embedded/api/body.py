@@ -1,0 +1,136 @@
+"""A request's body as plain data: JSON, YAML or Kubernetes' protobuf, whatever the client prefers.
+
+Bodies are read whole, up to the size upstream allows. What JSON in Python takes and Go does not (NaN, numbers beyond
+all bounds, lone surrogates) is refused or mended here, so that everything behind may write the data out again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from labkit.embedded.status import ApiError, bad_request
+
+LIMIT = 3 * 1024 * 1024  # bytes, k8s.io/apiserver's MaxRequestBodyBytes
+YAML_NODES = 200_000  # more than that can only be an alias bomb
+ACCEPTED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+
+
+async def read(request: Request) -> Any:
+    """The decoded body, usually a dict; an empty one is {}. ApiError 413 too large, 415 unknown type, 400 malformed."""
+    data = await read_bytes(request)
+    return decode(data, media_type(request))[0] if data else {}
+
+
+async def read_bytes(request: Request) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LIMIT:
+            raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LIMIT}")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def unsupported(accepted: tuple[str, ...]) -> ApiError:
+    words = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    return ApiError(415, "UnsupportedMediaType", words)
+
+
+def decode(data: bytes, media: str, kind: str = "") -> tuple[Any, list[str]]:
+    """The data, and the names of keys that some JSON object holds twice. `kind` is for the error's text."""
+    try:
+        if media in ("", "*/*", "application/json"):
+            return _json(data)
+        if media in ("application/yaml", "application/x-yaml", "text/yaml"):
+            return _yaml(data), []
+        if media == "application/vnd.kubernetes.protobuf":
+            from labkit.embedded.api import protobuf
+
+            return protobuf.decode(data), []
+    except (ValueError, RecursionError) as error:
+        why = str(error) or "the document is nested too deeply"
+        of = f" (must be of type {kind})" if kind else ""
+        text = f"the object provided is unrecognized{of}: couldn't get version/kind; json parse error: {why}"
+        raise bad_request(f"{text} ({data[:16].hex()})") from error
+    raise unsupported(ACCEPTED)
+
+
+def _json(data: bytes) -> tuple[Any, list[str]]:
+    twice: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(items)
+        if len(made) != len(items):
+            seen: set[str] = set()
+            twice.extend(k for k, _ in items if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        return made
+
+    text = data.decode("utf-8", "replace")
+    found = json.loads(text, object_pairs_hook=pairs, parse_float=_float, parse_constant=_constant)
+    if "\\ud" in text or "\\uD" in text:
+        found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+    return found, twice
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return number
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"invalid character '{text[0]}' looking for beginning of value")
+
+
+def _yaml(data: bytes) -> Any:
+    import yaml
+
+    try:
+        found = yaml.load(data, Loader=_loader())
+    except yaml.YAMLError as error:
+        raise ValueError(f"error converting YAML to JSON: yaml: {error}") from error
+    return _plain(found, [YAML_NODES])
+
+
+def _loader() -> type:
+    """PyYAML's safe loader, but with timestamps left as the strings that Kubernetes takes them for."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = type("Loader", (base,), {})
+    loader.yaml_implicit_resolvers = {  # type: ignore[attr-defined]
+        first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
+        for first, rules in base.yaml_implicit_resolvers.items()
+    }
+    return loader
+
+
+def _plain(value: Any, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError("error converting YAML to JSON: yaml: document contains excessive aliasing")
+    if isinstance(value, dict):
+        return {_key(k): _plain(v, left) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v, left) for v in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        raise ValueError(f"json: unsupported value: {value}")
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise ValueError(f"error converting YAML to JSON: unsupported value of type {type(value).__name__}")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    if isinstance(key, (str, int, float)):
+        return str(key)
+    raise ValueError(f"error converting YAML to JSON: unsupported map key of type {type(key).__name__}")

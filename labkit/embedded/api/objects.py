@@ -1,0 +1,273 @@
+"""Create, read, list, update, patch and delete, for every kind of the table in the same way.
+
+`Objects` is a route that matches whatever path `targets.parse` understands, so that no kind needs routes of its own.
+Handlers are short and never wait between reading an object and writing it: one event loop runs them all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from labkit.embedded.api import answer, apply, auth, body, lists, options, patch, subresources, validation, watch
+from labkit.embedded.api.targets import Target, parse
+from labkit.embedded.resources import CLAIMS, JOBS, PODS, SERVICEACCOUNTS, SERVICES, Resource
+from labkit.embedded.status import ApiError, bad_request, forbidden, not_found
+from labkit.embedded.store import Object, Store
+
+Handler = Callable[[Request, Target], Awaitable[ASGIApp]]
+
+RETURNED = (PODS, SERVICES, SERVICEACCOUNTS, CLAIMS)  # deletions of these answer with the object, of others a Status
+
+JOB_ORPHANS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
+
+
+class Objects(BaseRoute):
+    """Everything below `/api` and `/apis` that names a kind of this cluster, but for subresources served elsewhere."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        target = parse(scope["path"])
+        if target is None or (target.subresource and not subresources.served(target)):
+            return Match.NONE, {}
+        return Match.FULL, {"target": target, "endpoint": handle}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> Any:
+        raise NotImplementedError
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handle(Request(scope, receive, send), scope["target"])
+        await response(scope, receive, send)
+
+
+def not_allowed() -> ApiError:
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+async def handle(request: Request, target: Target) -> ASGIApp:
+    """Find the verb's handler, ask whether the user may, and run it."""
+    verb, handler = _verb(request, target)
+    resource = target.resource
+    user = request.state.user
+    if not auth.allowed(user, verb, resource.group, resource.plural, target.namespace, target.name):
+        scope = f' in the namespace "{target.namespace}"' if target.namespace else " at the cluster scope"
+        where = f'in API group "{resource.group}"' + scope
+        why = f'User "{user.name}" cannot {verb} resource "{resource.plural}" {where}'
+        raise forbidden(resource, target.name, why)
+    return await handler(request, target)
+
+
+def _verb(request: Request, target: Target) -> tuple[str, Handler]:
+    method = request.method
+    if target.subresource:
+        found = subresources.handler(method, target)
+        if found is None:
+            if target.subresource == "status" and method in STATUS:
+                return STATUS[method]
+            raise not_allowed()
+        return found
+    table = ITEM if target.name else COLLECTION
+    if method not in table or (target.everywhere and method != "GET"):
+        raise not_allowed()
+    return table[method]
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+async def get(request: Request, target: Target) -> ASGIApp:
+    if options.flag(request.query_params, "watch"):  # the deprecated way to watch one object
+        return await get_many(request, target)
+    raw = _store(request).raw(target.resource, target.namespace, target.name)
+    if raw is None:
+        raise not_found(target.resource, target.name)
+    return answer.one(request, target.resource, raw)
+
+
+async def get_many(request: Request, target: Target) -> ASGIApp:
+    chosen = options.listing(request.query_params)
+    state = request.app.state
+    if chosen.watch:
+        return watch.Watcher(request, state.store, state.hub, target, chosen)
+    return lists.respond(request, state.store, state.pages, target, chosen)
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+async def create(request: Request, target: Target) -> Response:
+    resource = target.resource
+    chosen = options.write(request.query_params, "CreateOptions", request.headers.get("user-agent", ""))
+    answer.form(request)
+    obj, warnings = await _decoded(request, resource, chosen)
+    meta = obj["metadata"]
+    if meta.get("resourceVersion"):
+        raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+    _same_namespace(meta, target)
+    meta.pop("managedFields", None)
+    stored = _store(request).create(resource, obj, dry_run=chosen.dry_run)
+    return answer.one(request, resource, stored, 201, warnings)
+
+
+async def replace(request: Request, target: Target) -> Response:
+    return await _put(request, target, _store(request).update)
+
+
+async def replace_status(request: Request, target: Target) -> Response:
+    return await _put(request, target, _store(request).update_status)
+
+
+async def _put(request: Request, target: Target, save: Callable[..., Object]) -> Response:
+    resource, store = target.resource, _store(request)
+    chosen = options.write(request.query_params, "UpdateOptions", request.headers.get("user-agent", ""))
+    answer.form(request)
+    obj, warnings = await _decoded(request, resource, chosen)
+    meta = obj["metadata"]
+    if meta.setdefault("name", target.name) != target.name:
+        raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
+    _same_namespace(meta, target)
+    old = store.get(resource, target.namespace, target.name)
+    apply.track(resource, old, obj, chosen.manager, target.subresource)
+    saved = save(resource, obj, dry_run=chosen.dry_run)
+    return answer.one(request, resource, saved, 200, warnings)
+
+
+async def modify(request: Request, target: Target) -> Response:
+    """PATCH, of the object or of its status."""
+    resource, store = target.resource, _store(request)
+    chosen = options.write(request.query_params, "PatchOptions", request.headers.get("user-agent", ""))
+    answer.form(request)
+    data = await body.read_bytes(request)
+    change = patch.parse(body.media_type(request), data, target, chosen, request)
+    old = store.find(resource, target.namespace, target.name)
+    if old is None:
+        if not change.creates or target.subresource:
+            raise not_found(resource, target.name)
+        return _apply_new(request, target, change, chosen)
+    new = change.apply(old)
+    new, warnings = validation.patched(resource, new, chosen.validation)
+    meta = new["metadata"]
+    for field in ("name", "namespace"):
+        if meta.get(field) != old["metadata"].get(field):
+            raise validation.immutable(resource, target.name, f"metadata.{field}", meta.get(field))
+    if not change.creates:
+        apply.track(resource, old, new, chosen.manager, target.subresource)
+    save = store.update_status if target.subresource else store.update
+    saved = save(resource, new, dry_run=chosen.dry_run)
+    return answer.one(request, resource, saved, 200, warnings)
+
+
+def _apply_new(request: Request, target: Target, change: patch.Patch, chosen: options.WriteOptions) -> Response:
+    """Server-side apply to an object that isn't there makes it."""
+    resource = target.resource
+    obj, warnings = validation.patched(resource, change.apply(None), chosen.validation)
+    meta = obj["metadata"]
+    meta.setdefault("name", target.name)
+    if meta["name"] != target.name:
+        raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
+    _same_namespace(meta, target)
+    stored = _store(request).create(resource, obj, dry_run=chosen.dry_run)
+    return answer.one(request, resource, stored, 201, warnings)
+
+
+async def _decoded(request: Request, resource: Resource, chosen: options.WriteOptions) -> tuple[Object, list[str]]:
+    """The body as an object of `resource`: types checked, unknown fields gone, and what to warn of."""
+    data = await body.read_bytes(request)
+    obj, twice = body.decode(data, body.media_type(request), resource.kind)
+    return validation.decoded(resource, obj, chosen.validation, twice)
+
+
+def _same_namespace(meta: Object, target: Target) -> None:
+    if not target.resource.namespaced:
+        meta.pop("namespace", None)
+    elif meta.setdefault("namespace", target.namespace) != target.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+# -- deleting ------------------------------------------------------------------------------------------------------
+
+
+async def _delete_options(request: Request) -> options.DeleteOptions:
+    data = await body.read_bytes(request)
+    sent = body.decode(data, body.media_type(request), "DeleteOptions")[0] if data.strip() else None
+    return options.delete(request.query_params, sent)
+
+
+def _policy(resource: Resource, chosen: options.DeleteOptions) -> tuple[str, list[str]]:
+    if not chosen.policy and resource is JOBS:
+        return "Orphan", [JOB_ORPHANS]
+    return chosen.policy or "Background", []
+
+
+async def delete(request: Request, target: Target) -> Response:
+    resource, store = target.resource, _store(request)
+    chosen = await _delete_options(request)
+    answer.form(request)
+    policy, warnings = _policy(resource, chosen)
+    last = store.delete(
+        resource,
+        target.namespace,
+        target.name,
+        policy=policy,
+        grace=chosen.grace,
+        uid=chosen.uid,
+        version=chosen.version,
+        dry_run=chosen.dry_run,
+    )
+    waits = last["metadata"].get("deletionTimestamp") and store.raw(resource, target.namespace, target.name)
+    if resource in RETURNED or waits:
+        return answer.one(request, resource, last, 200, warnings)
+    details = {"name": target.name, "group": resource.group, "kind": resource.plural, "uid": last["metadata"]["uid"]}
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return answer.plain(request, status | {"details": {k: v for k, v in details.items() if v}}, 200, warnings)
+
+
+async def delete_many(request: Request, target: Target) -> Response:
+    resource, store = target.resource, _store(request)
+    listed = options.listing(request.query_params)
+    chosen = await _delete_options(request)
+    policy, warnings = _policy(resource, chosen)
+    raws, version = store.list_raw(resource, target.namespace or None, lists.selection(target, listed))
+    for raw in raws:
+        meta = json.loads(raw)["metadata"]
+        store.delete(
+            resource, meta.get("namespace", ""), meta["name"], policy=policy, grace=chosen.grace, dry_run=chosen.dry_run
+        )
+    response = answer.many(request, resource, raws, {"resourceVersion": str(version)})
+    for name, value in answer.warning(warnings):
+        response.headers.append(name, value)
+    return response
+
+
+COLLECTION: dict[str, tuple[str, Handler]] = {
+    "GET": ("list", get_many),
+    "POST": ("create", create),
+    "DELETE": ("deletecollection", delete_many),
+}
+ITEM: dict[str, tuple[str, Handler]] = {
+    "GET": ("get", get),
+    "PUT": ("update", replace),
+    "PATCH": ("patch", modify),
+    "DELETE": ("delete", delete),
+}
+STATUS: dict[str, tuple[str, Handler]] = {
+    "GET": ("get", get),
+    "PUT": ("update", replace_status),
+    "PATCH": ("patch", modify),
+}
+
+routes: list[BaseRoute] = [Objects()]

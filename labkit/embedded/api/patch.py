@@ -1,0 +1,110 @@
+"""The four kinds of patches, read once into a function from the stored object to the new one.
+
+JSON patch (RFC 6902, by the jsonpatch package), merge patch (RFC 7386), strategic merge (`strategic`) and server-side
+apply (`apply`). A custom resource has no strategic merge (415).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from labkit.embedded.api import apply, body, schemas, strategic
+from labkit.embedded.api.options import WriteOptions, refuse
+from labkit.embedded.api.targets import Target
+from labkit.embedded.status import ApiError, bad_request
+from labkit.embedded.store import Object, dump
+
+JSON_PATCH, MERGE = "application/json-patch+json", "application/merge-patch+json"
+STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+OPERATIONS = 10_000  # in one JSON patch, as upstream
+
+
+@dataclass(frozen=True)
+class Patch:
+    """`apply(old)` is the new object (old may be changed); `creates` says whether old may be None."""
+
+    apply: Callable[[Any], Object]
+    creates: bool = False
+
+
+def parse(media: str, data: bytes, target: Target, options: WriteOptions, request: Request) -> Patch:
+    """The patch in a request's body. ApiError 415 for a kind of patch that the resource doesn't have, 400 for one that
+    can't be read, 422 for options that don't go with it."""
+    resource = target.resource
+    accepted = (JSON_PATCH, MERGE, APPLY) if resource.custom else (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+    if media not in accepted:
+        raise body.unsupported(accepted)
+    if media != APPLY and options.force is not None:
+        raise refuse("PatchOptions", "force", "Forbidden: may not be specified for non-apply patch")
+    if media == APPLY:
+        if not request.query_params.get("fieldManager"):
+            raise refuse("PatchOptions", "fieldManager", "Required value: is required for apply patch")
+        config = body.decode(data, "application/yaml")[0]
+        return Patch(lambda old: apply.apply(resource, old, config, options, target.subresource), creates=True)
+    content = _content(data)
+    if media == JSON_PATCH:
+        return _json_patch(content)
+    if not isinstance(content, dict):
+        raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+    if media == MERGE:
+        return Patch(lambda old: merge(old, content))
+    return Patch(lambda old: strategic.merge(old, json.loads(dump(content)), schemas.of(resource)))
+
+
+def _content(data: bytes) -> Any:
+    try:
+        return body.decode(data, "application/json")[0]
+    except ApiError as error:
+        raise bad_request(f"error decoding patch: {error.message.rpartition('json parse error: ')[2]}") from None
+
+
+def merge(old: Any, change: Any) -> Any:
+    """RFC 7386: null removes, objects merge, everything else replaces."""
+    if not isinstance(change, dict):
+        return change
+    made = dict(old) if isinstance(old, dict) else {}
+    for name, value in change.items():
+        if value is None:
+            made.pop(name, None)
+        else:
+            made[name] = merge(made.get(name), value)
+    return made
+
+
+def _json_patch(operations: Any) -> Patch:
+    import jsonpatch  # type: ignore[import-untyped,unused-ignore]
+
+    if not isinstance(operations, list) or not all(isinstance(o, dict) for o in operations):
+        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if len(operations) > OPERATIONS:
+        words = f"The allowed maximum operations in a JSON patch is {OPERATIONS}, got {len(operations)}"
+        raise ApiError(413, "RequestEntityTooLarge", words)
+
+    def run(old: Object) -> Object:
+        try:
+            made = jsonpatch.JsonPatch(operations).apply(old)
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError) as error:
+            raise ApiError(422, "Invalid", _why(operations, error)) from error
+        if not isinstance(made, dict):
+            raise ApiError(422, "Invalid", "the patched document is not an object")
+        return made
+
+    return Patch(run)
+
+
+def _why(operations: list[Any], error: Exception) -> str:
+    """Upstream's words where they can be told, else the library's."""
+    known = ("add", "remove", "replace", "move", "copy", "test")
+    for operation in operations:
+        if operation.get("op") not in known:
+            return f"Unexpected kind: {operation.get('op')}"
+    name = type(error).__name__
+    if name == "JsonPatchTestFailed":
+        path = next((o.get("path") for o in operations if o.get("op") == "test"), "")
+        return f"testing value {path} failed: test failed"
+    return str(error)

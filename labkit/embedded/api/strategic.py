@@ -1,0 +1,178 @@
+"""Strategic merge patch: a merge patch that knows which lists are maps in disguise.
+
+Lists with `x-kubernetes-patch-strategy: merge` are merged item by item, found by their merge key; others are replaced.
+Directives: `$patch: replace|delete`, `$retainKeys`, `$deleteFromPrimitiveList/FIELD`, `$setElementOrder/FIELD`. What a
+merge adds stands where the patch names it, in the patch's order; what only the object has keeps its own (semantics of
+k8s.io/apimachinery/pkg/util/strategicpatch, Kubernetes 1.34).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labkit.embedded.api.schemas import ANY, Schema
+from labkit.embedded.status import ApiError, bad_request
+
+Map = dict[str, Any]
+PATCH, RETAIN = "$patch", "$retainKeys"
+DELETE_FROM, ORDER = "$deleteFromPrimitiveList/", "$setElementOrder/"
+
+
+def failed(text: str) -> ApiError:
+    """What a wrong strategic merge patch ends in: 500, as upstream."""
+    return ApiError(500, "", text)
+
+
+def merge(original: Map, patch: Map, schema: Schema) -> Map:
+    """`original` with `patch` merged in; both may be changed. ApiError 400 or 500 on a wrong patch, as upstream."""
+    if PATCH in patch:
+        return _directive(patch)
+    _retain(original, patch)
+    orders = {k.removeprefix(ORDER): patch.pop(k) for k in list(patch) if k.startswith(ORDER)}
+    removals = {k.removeprefix(DELETE_FROM): patch.pop(k) for k in list(patch) if k.startswith(DELETE_FROM)}
+    for name, gone in removals.items():
+        have = original.get(name)
+        if not isinstance(gone, list) or (have is not None and not isinstance(have, list)):
+            raise bad_request("invalid patch format of primitive list")
+        if have is not None:
+            original[name] = [v for v in have if v not in gone]
+    before = {name: list(original[name]) for name in orders if isinstance(original.get(name), list)}
+    for name, change in patch.items():
+        _field(original, name, change, _field_schema(schema, name))
+    for name, order in orders.items():
+        _reorder(original, name, order, before.get(name, []), patch.get(name), _field_schema(schema, name).merge_key)
+    return original
+
+
+def _field_schema(schema: Schema, name: str) -> Schema:
+    if schema.kind == "map":
+        return schema.items
+    return schema.field(name) or ANY
+
+
+def _directive(patch: Map) -> Map:
+    if patch[PATCH] == "replace":
+        return {k: v for k, v in patch.items() if k != PATCH}
+    if patch[PATCH] == "delete":
+        return {}
+    if patch[PATCH] == "merge":
+        raise failed("merging maps cannot yet be specified in the patch")
+    raise failed(f"unknown patch type: {patch[PATCH]}, patch: {patch}")
+
+
+def _retain(original: Map, patch: Map) -> None:
+    keys = patch.pop(RETAIN, None)
+    if keys is None:
+        return
+    named = [k for k, v in patch.items() if v is not None and not k.startswith((DELETE_FROM, ORDER))]
+    if not isinstance(keys, list) or any(k not in keys for k in named):
+        raise bad_request("invalid patch format of retainKeys")
+    for name in [k for k in original if k not in keys]:
+        del original[name]
+
+
+def _field(original: Map, name: str, change: Any, schema: Schema) -> None:
+    if change is None:
+        original.pop(name, None)
+        return
+    have = original.get(name)
+    if isinstance(have, dict) and isinstance(change, dict):
+        original[name] = change if "replace" in schema.strategy else merge(have, change, schema)
+    elif isinstance(have, list) and isinstance(change, list) and "merge" in schema.strategy:
+        original[name] = _list(have, change, schema)
+    elif isinstance(have, list) and isinstance(change, list):
+        original[name] = change
+    else:
+        clean = _clean(change)
+        if clean is None:
+            original.pop(name, None)
+        else:
+            original[name] = clean
+
+
+def _clean(value: Any) -> Any:
+    """A part of the patch that meets nothing in the object: without nulls and directives, None when it is one."""
+    if isinstance(value, dict):
+        if PATCH in value:
+            return None
+        made = {k: _clean(v) for k, v in value.items() if not k.startswith((ORDER, DELETE_FROM)) and k != RETAIN}
+        return {k: v for k, v in made.items() if v is not None}
+    if isinstance(value, list):
+        return [c for v in value if (c := _clean(v)) is not None]
+    return value
+
+
+def _list(have: list[Any], change: list[Any], schema: Schema) -> list[Any]:
+    if not have and not change:
+        return have
+    kinds = {type(v) for v in [*have, *change]}
+    if list in kinds:
+        raise ApiError(422, "", "lists of lists are not supported")
+    if dict not in kinds:
+        merged = list(have)
+        merged += [v for i, v in enumerate(change) if v not in have and v not in change[:i]]
+        return _ordered(merged, change, have, "")
+    if kinds != {dict}:
+        raise failed("list element types are not identical")
+    key = schema.merge_key
+    if not key:
+        raise failed(f"cannot merge lists without merge key for {schema.go}")
+    return _ordered(_maps(have, change, key, schema.items), [c for c in change if PATCH not in c], have, key)
+
+
+def _maps(have: list[Map], change: list[Map], key: str, schema: Schema) -> list[Map]:
+    merged = list(have)
+    for item in change:
+        directive = item.get(PATCH)
+        if directive == "replace":
+            return [_clean(c) for c in change if PATCH not in c]
+        if directive not in (None, "delete"):
+            raise failed(f"unknown patch type: {directive}, patch: {item}")
+        if key not in item:
+            raise failed(f"map: {item} does not contain declared merge key: {key}")
+    for item in change:
+        if PATCH in item:
+            merged = [m for m in merged if m.get(key) != item[key]]
+    for item in change:
+        if PATCH in item:
+            continue
+        at = next((i for i, m in enumerate(merged) if m.get(key) == item[key]), None)
+        if at is None:
+            merged.append(_clean(item))
+        else:
+            merged[at] = merge(merged[at], item, schema)
+    return merged
+
+
+def _reorder(original: Map, name: str, order: Any, before: list[Any], patch: Any, key: str) -> None:
+    if not isinstance(order, list):
+        raise bad_request("invalid patch format of setElementOrder list")
+    have = original.get(name)
+    if not isinstance(have, list):
+        return
+    if isinstance(patch, list):
+        listed = [_identity(o, key) for o in order]
+        for item in patch:
+            deleted = isinstance(item, dict) and item.get(PATCH)
+            if not deleted and _identity(item, key) not in listed:
+                raise failed(f"The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n")
+    original[name] = _ordered(have, order, before, key)
+
+
+def _identity(item: Any, key: str) -> Any:
+    return item.get(key) if key and isinstance(item, dict) else item
+
+
+def _ordered(merged: list[Any], patch: list[Any], server: list[Any], key: str) -> list[Any]:
+    """The items that the patch names in its order, the others in the server's, both woven together: one of the others
+    goes first only when it and the next of the patch's were in this order on the server."""
+    named = [_identity(p, key) for p in patch]
+    was = [_identity(s, key) for s in server]
+    ours = sorted((m for m in merged if _identity(m, key) in named), key=lambda m: named.index(_identity(m, key)))
+    others = [m for m in merged if _identity(m, key) not in named]
+    result: list[Any] = []
+    while ours and others:
+        left, right = _identity(others[0], key), _identity(ours[0], key)
+        first = left in was and right in was and was.index(left) < was.index(right)
+        result.append((others if first else ours).pop(0))
+    return result + ours + others

@@ -1,0 +1,190 @@
+"""The server's process: the store, the controllers and the API on one event loop, over TLS, on loopback only.
+
+`python -m labkit.embedded.server --home DIR [--port N] [--ready-fd FD]`. It holds the lock `run/server.lock` while it
+lives, writes one byte to FD once it answers, and ends gracefully on SIGTERM: watches are closed first, since they would
+never end by themselves. A thread brings the store to the disk once a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from starlette.applications import Starlette
+
+from labkit.embedded import controllers, credentials
+from labkit.embedded.admission import admit, claim, serviceaccount
+from labkit.embedded.api import app as api
+from labkit.embedded.controllers import loop
+from labkit.embedded.resources import NAMESPACES, STORAGECLASSES
+from labkit.embedded.store import Store
+from labkit.errors import LabError
+from labkit.paths import ClusterFolder
+
+log = logging.getLogger("server")
+
+SYNC_SECONDS, STOP_SECONDS = 1.0, 5
+SPACES = ("default", "kube-system", "kube-public")
+
+
+def build(store: Store, folder: ClusterFolder) -> Starlette:
+    """The application with its controllers, which run for as long as it is up; without TLS, so that tests can call it."""
+    first_objects(store)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(_sync(store)), asyncio.create_task(_control(store, folder))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return api.build(store, folder.root, lifespan)
+
+
+def open_store(folder: ClusterFolder) -> Store:
+    return Store(folder.database, admit=admit)
+
+
+def first_objects(store: Store) -> None:
+    """What is there before anybody asks: namespaces, each with its default service account, and a storage class."""
+    for name in SPACES:
+        if store.find(NAMESPACES, "", name) is None:
+            store.create(NAMESPACES, {"metadata": {"name": name}})
+        serviceaccount.ensure_default(store, name)
+    if store.find(STORAGECLASSES, "", claim.CLASS) is None:
+        store.create(STORAGECLASSES, claim.standard_class())
+
+
+async def _sync(store: Store) -> None:
+    while True:
+        await asyncio.sleep(SYNC_SECONDS)
+        await asyncio.to_thread(store.sync)
+
+
+async def _control(store: Store, folder: ClusterFolder) -> None:
+    """Run all controllers; if they end the server can't do its work, so it ends as well and is started again."""
+    try:
+        await loop.run(controllers.build(folder), store)
+    except Exception:
+        log.exception("the controllers have ended")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens and ends the watches before it waits for its connections."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette, ready: int | None) -> None:
+        super().__init__(config)
+        self.app, self.ready = app, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.ready is not None:
+            os.write(self.ready, b"\n")
+            os.close(self.ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.app.state.hub.close()
+        await super().shutdown(sockets)
+
+
+def configure(app: Starlette, folder: ClusterFolder) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ssl_certfile=str(folder.certificate),
+        ssl_keyfile=str(folder.key),
+        http="httptools",
+        ws="websockets-sansio",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1; LabError where the port is taken."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as error:
+        sock.close()
+        raise LabError(f"port {port} of 127.0.0.1 can't be had: {error.strerror}", "choose another --port") from error
+    return sock
+
+
+def lock(folder: ClusterFolder) -> IO[str]:
+    """The lock that says this process is the cluster's server; LabError where another one is."""
+    path = folder.run / "server.lock"
+    file = open(path, "a+")  # noqa: SIM115 - held until the process ends
+    os.chmod(path, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise LabError(f"a server for {folder.root} is running already", "labkit status") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _port(folder: ClusterFolder) -> int:
+    try:
+        return int(json.loads(folder.info.read_text())["port"])
+    except (FileNotFoundError, KeyError, ValueError):
+        return 0
+
+
+def serve(folder: ClusterFolder, port: int | None = None, ready: int | None = None) -> None:
+    """Serve the cluster until SIGTERM or SIGINT. `port` is by default the one of cluster.json, 0 a free one."""
+    for path in (folder.root, folder.run):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = lock(folder)
+    sock = listen(_port(folder) if port is None else port)
+    credentials.prepare(folder, sock.getsockname()[1])
+    store = open_store(folder)
+    try:
+        app = build(store, folder)
+        Server(configure(app, folder), app, ready).run([sock])
+    finally:
+        store.close()
+        held.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m labkit.embedded.server", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="the cluster's folder")
+    parser.add_argument("--port", type=int, help="on 127.0.0.1; 0 for a free one, by default that of cluster.json")
+    parser.add_argument("--ready-fd", type=int, help="where to write a byte once the server answers")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        serve(ClusterFolder(chosen.home), chosen.port, chosen.ready_fd)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
