@@ -108,7 +108,7 @@ def _put_slices(service: Object, pods: Iterable[Object], store: Store) -> None:
 def _slice(service: Object, pod: Object) -> Object:
     meta, publish = service["metadata"], service["spec"].get("publishNotReadyAddresses", False)
     serving, going = ready(pod), deleting(pod)
-    suffix = hashlib.sha256(pod["metadata"]["uid"].encode()).hexdigest()[:5]
+    suffix = hashlib.sha256((meta["uid"] + pod["metadata"]["uid"]).encode()).hexdigest()[:5]
     headless = {HEADLESS: ""} if service["spec"]["clusterIP"] == "None" else {}
     labels = {**(meta.get("labels") or {}), SERVICE_NAME: meta["name"], **SLICE_MANAGER, **headless}
     endpoint = {
