@@ -1,0 +1,145 @@
+"""A real API server on loopback, in a thread of this process or killable on its own, and a pod's files without a kubelet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from labkit.embedded import credentials
+from labkit.embedded.admission import admit
+from labkit.embedded.api import app as api
+from labkit.embedded.argo import executor
+from labkit.embedded.resources import NAMESPACES, SERVICEACCOUNTS, WORKFLOWS, WORKFLOWTASKRESULTS
+from labkit.embedded.store import Store
+from labkit.paths import ClusterFolder
+
+Object = dict[str, Any]
+
+
+class Served:
+    """The API over a store in memory, at `url`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.store = Store(None, admit=admit)
+        for name in ("default", "argo"):
+            self.store.create(NAMESPACES, {"metadata": {"name": name}})
+            if self.store.find(SERVICEACCOUNTS, name, "default") is None:
+                self.store.create(SERVICEACCOUNTS, {"metadata": {"name": "default", "namespace": name}})
+        self.port = free_port()
+        credentials.prepare(ClusterFolder(home), self.port)
+        self.token = credentials.token(ClusterFolder(home))
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = uvicorn.Config(
+            api.build(self.store, home), host="127.0.0.1", port=self.port, log_level="warning", lifespan="off"
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            assert self.thread.is_alive()
+
+    def client(self) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=10, trust_env=False)
+
+    def get(self, path: str, **query: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.get(self.url + path, headers=headers, params=query, timeout=10, trust_env=False)
+
+    def stop(self) -> None:
+        self.server.should_exit = self.server.force_exit = True
+        self.thread.join(10)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    home = tmp_path / "cluster"
+    home.mkdir()
+    found = Served(home)
+    yield found
+    found.stop()
+
+
+class Pod:
+    """A workflow's pod and its files: containers are folders; main's program is what the test does."""
+
+    def __init__(self, home: Path, api_: httpx.AsyncClient, template: Object, **environment: str) -> None:
+        self.home, self.api = home, api_
+        self.root = home / "pods" / "uid-of-pod" / "containers"
+        self.volumes: dict[str, Path] = {}
+        self.done = asyncio.Event()
+        self.code = 0
+        env = {"ARGO_TEMPLATE": json.dumps(template), "ARGO_NODE_ID": "wf-123", **environment}
+        listed = [{"name": n, "value": v} for n, v in env.items()]
+        owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "wf", "uid": "uid-of-workflow"}
+        self.object: Object = {
+            "metadata": {
+                "name": "wf-main-123",
+                "namespace": "default",
+                "uid": "uid-of-pod",
+                "labels": {"workflows.argoproj.io/workflow": "wf"},
+                "ownerReferences": [owner],
+            },
+            "spec": {"containers": [{"name": n, "env": listed} for n in ("wait", "main")]},
+        }
+
+    def path(self, container: str, path: str) -> Path:
+        for mount, folder in self.volumes.items():
+            if Path(path).is_relative_to(mount):
+                return folder / Path(path).relative_to(mount)
+        return self.root / container / "root" / path.lstrip("/")
+
+    def log(self, container: str) -> Path:
+        return self.root / container / "0.log"
+
+    async def finished(self, container: str) -> int:
+        await self.done.wait()
+        return self.code
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        """What main's program would have written."""
+        file = self.path("main", path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return file
+
+    def print(self, text: str, stream: str = "stdout", full: str = "F") -> None:
+        self.log("main").parent.mkdir(parents=True, exist_ok=True)
+        with self.log("main").open("a") as file:
+            file.write(f"2026-11-24T08:00:00.000000000Z {stream} {full} {text}\n")
+
+    async def run(self, container: str) -> executor.Outcome:
+        if container == "wait":
+            self.done.set()
+        return await executor.run(self.object, container, self)
+
+
+def result(served: Served, node: str = "wf-123") -> Object | None:
+    return served.store.find(WORKFLOWTASKRESULTS, "default", node)
+
+
+def parameters(found: Object | None) -> dict[str, str]:
+    assert found is not None
+    return {p["name"]: p["value"] for p in found["outputs"]["parameters"]}
+
+
+def workflow(served: Served) -> Object:
+    """A stored workflow named wf, which the pod belongs to."""
+    made = served.store.create(WORKFLOWS, {"metadata": {"name": "wf", "namespace": "default"}, "spec": {}})
+    return made
