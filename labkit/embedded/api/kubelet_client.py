@@ -7,6 +7,8 @@ an HTTP client would cost the server more memory than all of its objects.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ Query = list[tuple[str, str]]
 REASONS = {400: "BadRequest", 404: "NotFound", 403: "Forbidden", 409: "Conflict"}
 AWAY = "the kubelet does not answer, so the cluster's pods can't be reached; `labkit up` starts it again"
 LIMIT = 1 << 16
+LONGEST = 100  # bytes; an address of a unix socket has 104 on macOS, 108 on Linux
 
 
 def _away(error: Exception) -> ApiError:
@@ -34,13 +37,30 @@ def _refused(code: int, body: bytes | bytearray) -> ApiError:
     return ApiError(code, REASONS.get(code, "InternalError"), text)
 
 
-@asynccontextmanager
-async def get(socket: Path, path: str, query: Query) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The body of a GET as it comes; ApiError with the kubelet's words for any answer but 200, 503 without kubelet."""
+def _dial(path: Path) -> socket.socket:
+    """A connection to a unix socket, by its name alone where the whole path is too long for an address."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        reader, writer = await asyncio.open_unix_connection(str(socket), limit=LIMIT)
+        if len(os.fsencode(path)) < LONGEST:
+            sock.connect(str(path))
+        else:
+            here = os.getcwd()
+            os.chdir(path.parent)
+            try:
+                sock.connect(path.name)
+            finally:
+                os.chdir(here)
     except OSError as error:
+        sock.close()
         raise _away(error) from None
+    sock.setblocking(False)
+    return sock
+
+
+@asynccontextmanager
+async def get(address: Path, path: str, query: Query) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The body of a GET as it comes; ApiError with the kubelet's words for any answer but 200, 503 without kubelet."""
+    reader, writer = await asyncio.open_unix_connection(sock=_dial(address), limit=LIMIT)
     try:
         target = f"{path}?{urlencode(query)}"
         writer.write(f"GET {target} HTTP/1.1\r\nHost: kubelet\r\nConnection: close\r\n\r\n".encode())
@@ -79,16 +99,22 @@ async def _body(reader: asyncio.StreamReader, chunked: bool) -> AsyncIterator[by
         return
 
 
-async def connect(socket: Path, path: str, query: Query, protocol: str) -> ClientConnection:
+async def connect(address: Path, path: str, query: Query, protocol: str) -> ClientConnection:
     """An open websocket; ApiError as for `get` where the kubelet refuses."""
-    from websockets.asyncio.client import unix_connect
+    from websockets.asyncio.client import connect as open_websocket
     from websockets.exceptions import InvalidHandshake, InvalidStatus
     from websockets.typing import Subprotocol
 
     uri = f"ws://kubelet{path}?{urlencode(query)}"
     try:
-        return await unix_connect(
-            str(socket), uri, subprotocols=[Subprotocol(protocol)], max_size=None, compression=None, ping_interval=None
+        return await open_websocket(
+            uri,
+            sock=_dial(address),
+            subprotocols=[Subprotocol(protocol)],
+            max_size=None,
+            compression=None,
+            ping_interval=None,
+            proxy=None,
         )
     except InvalidStatus as error:
         raise _refused(error.response.status_code, error.response.body or b"") from None
