@@ -20,12 +20,8 @@ def main() -> None:
     os.set_inheritable(options.socket, False)
     if linux.available and not options.portable:
         linux.adopt_orphans()
-        if options.starter:
-            linux.die_with_parent()
-            if os.getppid() != options.starter:
-                return
         if options.namespaces:
-            linux.rule_descendants(options.namespaces == "user", follow=bool(options.starter))
+            linux.rule_descendants(options.namespaces == "user", options.starter)
     sys.path[:1] = []  # the folder this was started in is nobody's business
     loaded = {name: load(name) for name in options.preload.split(",") if name}
     gc.collect()
@@ -38,7 +34,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m labkit.warm", description="Forks programs on request.")
     parser.add_argument("--socket", type=int, required=True, help="descriptor of a connected unix socket")
     parser.add_argument("--preload", default="", help="modules to import first, separated by commas")
-    parser.add_argument("--starter", type=int, default=0, help="pid whose end is this parent's end, at once (Linux)")
+    parser.add_argument(
+        "--starter", type=int, default=0, help="pid whose end is this parent's, at once (with namespaces)"
+    )
     parser.add_argument(
         "--namespaces", choices=("root", "user"), help="make namespaces, by right or in a user namespace"
     )

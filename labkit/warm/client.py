@@ -79,12 +79,12 @@ def start_process(
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     argv = [sys.executable, "-m", "labkit.warm", "--socket", str(theirs.fileno()), "--preload", ",".join(preload)]
-    if namespaces:
-        argv += ["--namespaces", namespaces]
     if portable:
         argv.append("--portable")
-    elif threading.current_thread() is threading.main_thread():  # the kernel would follow the thread, not the process
-        argv += ["--starter", str(os.getpid())]
+    if namespaces:
+        argv += ["--namespaces", namespaces]
+        if threading.current_thread() is threading.main_thread():  # the kernel would follow the thread, not the process
+            argv += ["--starter", str(os.getpid())]
     output = open(log, "ab") if log else subprocess.DEVNULL  # noqa: SIM115 - closed below
     try:
         process = subprocess.Popen(

@@ -78,11 +78,11 @@ def children_in(pid_namespace: str) -> Iterator[None]:
         setns("/proc/self/ns/pid", NEWPID)
 
 
-def rule_descendants(user_namespace: bool, follow: bool) -> None:
+def rule_descendants(user_namespace: bool, starter: int) -> None:
     """Go on as pid 1 of a pid namespace: when this process ends, the kernel ends everything below it.
 
-    The process that called stays behind, waits and exits in the same way; with `follow` it dies with its own parent.
-    Without root, `user_namespace` gives the rights for it.
+    The process that called stays behind, waits and exits in the same way; it dies with its own parent if that is
+    `starter`. (Where there is no such namespace, this would be too early: somebody must tidy up.) Without root, `user_namespace` gives the rights for it.
     """
     if user_namespace:
         enter_user_namespace()
@@ -90,8 +90,10 @@ def rule_descendants(user_namespace: bool, follow: bool) -> None:
     pid = os.fork()
     if pid:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        if follow:
-            die_with_parent()  # undone by the change of credentials
+        if starter:
+            die_with_parent()  # now: a change of credentials would have undone it
+            if os.getppid() != starter:
+                os._exit(1)  # the child dies with us
         _, status = os.waitpid(pid, 0)
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     die_with_parent()

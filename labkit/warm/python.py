@@ -22,12 +22,13 @@ import threading
 import time
 import types
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import BuiltinImporter, SourceFileLoader
 from typing import Any, NoReturn
 
 from labkit.warm.child import Link
 
 FLAGS = {"-u", "-B"}
+C_LOCALES = {"C", "POSIX", "C.UTF-8", "C.utf8", "UTF-8"}  # where Python tolerates bytes that are not text
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def renew(argv: list[str], env: dict[str, str], command: Command) -> None:
     reseed()
     main = types.ModuleType("__main__")
     main.__builtins__ = builtins  # type: ignore[attr-defined]
+    main.__annotations__ = {}
+    main.__loader__ = BuiltinImporter  # type: ignore[assignment]
     sys.modules["__main__"] = main
 
 
@@ -104,9 +107,11 @@ def open_streams(unbuffered: bool) -> None:
         return wrapper
 
     terminal = os.isatty(1)
-    sys.stdin = sys.__stdin__ = stream(0, "r", "<stdin>", "strict")  # type: ignore[misc]
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or "C"
+    errors = "surrogateescape" if locale in C_LOCALES else "strict"
+    sys.stdin = sys.__stdin__ = stream(0, "r", "<stdin>", errors)  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = stream(  # type: ignore[misc]
-        1, "w", "<stdout>", "strict", line_buffering=terminal, write_through=unbuffered
+        1, "w", "<stdout>", errors, line_buffering=terminal, write_through=unbuffered
     )
     sys.stderr = sys.__stderr__ = stream(  # type: ignore[misc]
         2, "w", "<stderr>", "backslashreplace", line_buffering=True, write_through=unbuffered
@@ -136,12 +141,12 @@ def execute(command: Command) -> None:
         runpy._run_module_as_main(command.target)  # type: ignore[attr-defined]  # what `python -m` itself calls
         return
     if command.kind == "file":
-        with io.open_code(os.path.abspath(command.target)) as file:
+        name = os.path.join(os.getcwd(), command.target)
+        with io.open_code(name) as file:
             source: bytes | str = file.read()
-        main["__file__"] = command.target
+        main["__file__"] = name
         main["__cached__"] = None
-        main["__loader__"] = SourceFileLoader("__main__", command.target)
-        name = command.target
+        main["__loader__"] = SourceFileLoader("__main__", name)
     elif command.kind == "-":
         source, name = sys.stdin.buffer.read(), "<stdin>"
     else:
