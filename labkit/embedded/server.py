@@ -122,7 +122,7 @@ def configure(app: Starlette, folder: ClusterFolder) -> uvicorn.Config:
 
 def listen(port: int) -> socket.socket:
     """A listening socket on 127.0.0.1; LabError where the port is taken."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(("127.0.0.1", port))
