@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from labkit.embedded.api import body
 from labkit.embedded.argo.task import Task, TaskError
 from labkit.embedded.resources import RESOURCES, WORKFLOWS, Resource, by_kind
 from labkit.embedded.status import ApiError
@@ -67,17 +67,20 @@ def flags(words: list[str]) -> Flags:
     return found
 
 
-def load(text: str) -> Object:
-    """The one object of a manifest; empty for an empty one."""
-    try:
-        documents = [d for d in yaml.safe_load_all(text) if d is not None]
-    except yaml.YAMLError as error:
-        raise TaskError(f"error parsing {SOURCE}: {error}") from error
+def load(text: str) -> Any:
+    """The one object of a manifest (or the list of a JSON patch); empty for an empty one."""
+    documents = [d for d in re.split(r"(?m)^---(?:[ \t].*)?$", text) if d.strip()]
     if len(documents) > 1:
         raise TaskError("a resource template's manifest is one object, this one has several")
-    if documents and not isinstance(documents[0], (dict, list)):
+    if not documents:
+        return {}
+    try:
+        found, _ = body.decode(documents[0].encode("utf-8", "surrogatepass"), "application/yaml")
+    except ApiError as error:
+        raise TaskError(f"error parsing {SOURCE}: {error.message}") from error
+    if not isinstance(found, (dict, list)):
         raise TaskError(f"error validating {SOURCE}: the manifest is not an object")
-    return documents[0] if documents else {}
+    return found
 
 
 def resource_of(obj: Object) -> Resource:

@@ -18,7 +18,7 @@ from labkit.embedded import credentials
 from labkit.embedded.admission import admit
 from labkit.embedded.api import app as api
 from labkit.embedded.argo import executor
-from labkit.embedded.resources import NAMESPACES, SERVICEACCOUNTS, WORKFLOWS, WORKFLOWTASKRESULTS
+from labkit.embedded.resources import NAMESPACES, SERVICEACCOUNTS, WORKFLOWTASKRESULTS
 from labkit.embedded.store import Store
 from labkit.paths import ClusterFolder
 
@@ -137,9 +137,3 @@ def result(served: Served, node: str = "wf-123") -> Object | None:
 def parameters(found: Object | None) -> dict[str, str]:
     assert found is not None
     return {p["name"]: p["value"] for p in found["outputs"]["parameters"]}
-
-
-def workflow(served: Served) -> Object:
-    """A stored workflow named wf, which the pod belongs to."""
-    made = served.store.create(WORKFLOWS, {"metadata": {"name": "wf", "namespace": "default"}, "spec": {}})
-    return made

@@ -213,8 +213,8 @@ s3: {endpoint: 'x:1', bucket: b, insecure: true, keyFormat: 'my/{{workflow.name}
 """
 
 
-def configmap(**annotations: str) -> dict:
-    marks = {repository.DEFAULT_KEY: v for v in annotations.values()}
+def configmap(default: str = "") -> dict:
+    marks = {repository.DEFAULT_KEY: default} if default else {}
     return {"metadata": {"name": "artifact-repositories", "annotations": marks}, "data": {"one": S3, "bad": "gcs: {}"}}
 
 
@@ -236,7 +236,7 @@ def test_without_a_configmap_or_default_it_is_the_clusters_folder() -> None:
 
 
 def test_a_reference_that_leads_nowhere_is_refused() -> None:
-    with pytest.raises(TaskError, match='failed to find any artifact repository for .* ref "mine#two"'):
+    with pytest.raises(TaskError, match=r'failed to find any artifact repository for .* ref "mine#two"'):
         repository.resolve(lambda name: configmap(), {"configMap": "mine", "key": "two"}, "default")
     with pytest.raises(TaskError, match="gcs is not supported"):
         repository.resolve(lambda name: configmap(), {"key": "bad"}, "default")

@@ -45,7 +45,8 @@ def test_stdout_is_the_result_when_it_is_asked_for(served: Served) -> None:
     outcome, _ = run(served, {"name": "a", "script": {"source": ""}}, play, ARGO_INCLUDE_SCRIPT_OUTPUT="true")
     assert outcome.code == 0
     found = result(served)
-    assert found and found["outputs"]["result"] == "one\ntwo\n"
+    assert found is not None
+    assert found["outputs"]["result"] == "one\ntwo\n"
     assert found["metadata"]["labels"]["workflows.argoproj.io/workflow"] == "wf"
     assert found["metadata"]["labels"]["workflows.argoproj.io/report-outputs-completed"] == "true"
 
