@@ -6,6 +6,8 @@ mirrored on every worker); the code is the same.
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import tensorflow as tf
 
@@ -15,8 +17,8 @@ from labkit.training.optimizer import Adam
 
 class Learner:
     def __init__(self, name: str, shape: tuple[int, int], classes: int, seed: int, learning_rate: float) -> None:
-        self.describe = {"name": name, "shape": shape, "classes": classes, "seed": seed}
-        self.model = architectures.build(**self.describe)
+        self._build = partial(architectures.build, name, shape, classes, seed)
+        self.model = self._build()
         self.weights: list[tf.Variable] = [variable.value for variable in self.model.trainable_variables]
         self.optimizer = Adam(self.weights, learning_rate)
 
@@ -48,7 +50,7 @@ class Learner:
 
     def local_copy(self) -> keras.Model:
         """The model as it is now, in this process's memory."""
-        model = architectures.build(**self.describe)
+        model = self._build()
         for variable, weight in zip(model.trainable_variables, self.weights, strict=True):
             variable.assign(weight.numpy())
         return model
