@@ -45,7 +45,8 @@ def run(
             os.close(fd)
     os.write(ours[0], stdin)
     os.close(ours[0])
-    out, err = (open(fd, encoding="utf-8").read() for fd in ours[1:])
+    with open(ours[1]) as stdout, open(ours[2]) as stderr:
+        out, err = stdout.read(), stderr.read()
     end = child.wait(20)
     assert end is not None
     return end, out, err

@@ -82,7 +82,8 @@ def rule_descendants(user_namespace: bool, starter: int) -> None:
     """Go on as pid 1 of a pid namespace: when this process ends, the kernel ends everything below it.
 
     The process that called stays behind, waits and exits in the same way; it dies with its own parent if that is
-    `starter`. (Where there is no such namespace, this would be too early: somebody must tidy up.) Without root, `user_namespace` gives the rights for it.
+    `starter`. (Without such a namespace that would be too early: somebody must tidy up.) Who is not root gets the rights
+    for it from a user namespace.
     """
     if user_namespace:
         enter_user_namespace()

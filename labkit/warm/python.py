@@ -98,24 +98,22 @@ def renew(argv: list[str], env: dict[str, str], command: Command) -> None:
 
 
 def open_streams(unbuffered: bool) -> None:
-    def stream(fd: int, mode: str, name: str, errors: str, **options: Any) -> io.TextIOWrapper:
-        raw = io.FileIO(fd, mode, closefd=False)
-        buffer = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
-        wrapper = io.TextIOWrapper(buffer, encoding="utf-8", errors=errors, newline=None, **options)
-        wrapper.mode = mode  # type: ignore[misc]
+    """Standard streams as Python opens them (create_stdio in its pylifecycle.c)."""
+
+    def stream(fd: int, name: str, errors: str, lines: bool = False) -> io.TextIOWrapper:
+        raw = io.FileIO(fd, "w" if fd else "r", closefd=False)
         raw.name = name  # type: ignore[misc]
+        buffer: Any = raw if fd and unbuffered else io.BufferedWriter(raw) if fd else io.BufferedReader(raw)
+        through = bool(fd and unbuffered)
+        wrapper = io.TextIOWrapper(buffer, "utf-8", errors, line_buffering=lines and not through, write_through=through)
+        wrapper.mode = "w" if fd else "r"  # type: ignore[misc]
         return wrapper
 
-    terminal = os.isatty(1)
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or "C"
     errors = "surrogateescape" if locale in C_LOCALES else "strict"
-    sys.stdin = sys.__stdin__ = stream(0, "r", "<stdin>", errors)  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = stream(  # type: ignore[misc]
-        1, "w", "<stdout>", errors, line_buffering=terminal, write_through=unbuffered
-    )
-    sys.stderr = sys.__stderr__ = stream(  # type: ignore[misc]
-        2, "w", "<stderr>", "backslashreplace", line_buffering=True, write_through=unbuffered
-    )
+    sys.stdin = sys.__stdin__ = stream(0, "<stdin>", errors)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = stream(1, "<stdout>", errors, os.isatty(1))  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = stream(2, "<stderr>", "backslashreplace", True)  # type: ignore[misc]
 
 
 def first_path(command: Command) -> str:
@@ -144,13 +142,13 @@ def execute(command: Command) -> None:
         name = os.path.join(os.getcwd(), command.target)
         with io.open_code(name) as file:
             source: bytes | str = file.read()
-        main["__file__"] = name
-        main["__cached__"] = None
         main["__loader__"] = SourceFileLoader("__main__", name)
     elif command.kind == "-":
         source, name = sys.stdin.buffer.read(), "<stdin>"
     else:
         source, name = command.target, "<string>"
+    if command.kind != "-c":
+        main |= {"__file__": name, "__cached__": None}
     exec(compile(source, name, "exec", dont_inherit=True), main)
 
 
