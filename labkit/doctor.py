@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -140,7 +141,9 @@ def isolation() -> Finding:
             await runtime.stop()
             return runtime.mechanisms
 
-    found = asyncio.run(attempt())["isolation"]
+    # In a thread of its own: a notebook's kernel already runs an event loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(lambda: asyncio.run(attempt())).result()["isolation"]
     if "mount" not in found:
         remedy = (
             "pods get translated paths; for private file systems allow user namespaces: "

@@ -24,7 +24,6 @@ PRELOAD = (
     "ipykernel.kernelapp",
     "IPython.core.completer",
     "matplotlib.pyplot",
-    "matplotlib_inline.backend_inline",
     "numpy",
     "tensorflow",
     "kubernetes.client",
@@ -111,7 +110,7 @@ class CourseKernelManager(AsyncKernelManager):
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """This interpreter's ipykernel, whatever kernel spec of that name the user may have installed."""
-        return [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file, *(extra_arguments or [])]
+        return [sys.executable, "-m", "labkit.runner.kernel", "-f", self.connection_file, *(extra_arguments or [])]
 
 
 def manager_class(nursery: Nursery | None, folder: Path, environment: dict[str, str]) -> type[CourseKernelManager]:
