@@ -10,8 +10,9 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,14 +55,13 @@ def run(
     progress = Progress(sources)
     report = Report([], engine=engine, versions=versions(), parameters=values)
     session = Session(engine, cluster_name)
-    nursery = None
     try:
-        with session:
-            nursery = _nursery(folder)
-            work = _Work(session, nursery, folder, values, Limits(cell_timeout, timeout), progress)
-            report.notebooks = work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
-            if nursery:
-                nursery.close()
+        with session, ThreadPoolExecutor(1) as helper:
+            starting = helper.submit(session.up)
+            with _nursery(folder, sources) as nursery:
+                starting.result()
+                work = _Work(session, nursery, folder, values, Limits(cell_timeout, timeout), progress)
+                report.notebooks = work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
     finally:
         progress.close()
     report.left_behind = session.left_behind
@@ -86,12 +86,19 @@ def _folder(out: Path) -> Path:
     return out.resolve()
 
 
-def _nursery(folder: Path) -> Nursery | None:
+@contextmanager
+def _nursery(folder: Path, sources: Sequence[Source]) -> Iterator[Nursery | None]:
+    """The warm parent of the run's kernels, where there are such; its imports go on while the cluster starts."""
     if paths.portable():
-        return None
+        yield None
+        return
     from labkit.runner.kernels import Nursery
 
-    return Nursery(folder / "kernels.log")
+    nursery = Nursery(folder / "kernels.log", frozenset().union(*(s.imports for s in sources)))
+    try:
+        yield nursery
+    finally:
+        nursery.close()
 
 
 class _Work:

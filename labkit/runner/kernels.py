@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ PRELOAD = (
     "IPython.core.completer",
     "matplotlib.pyplot",
     "numpy",
-    "tensorflow",
     "kubernetes.client",
     "kubernetes.dynamic",
     "yaml",
 )
+HEAVY = ("tensorflow", "kfp", "sklearn")  # imported where a notebook of the run imports them
 
 
 class Forked:
@@ -62,11 +63,11 @@ class Forked:
 
 
 class Nursery:
-    """The warm parent of one run, shared by its threads."""
+    """The warm parent of one run, shared by its threads; `imports` are the modules that its notebooks import."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, imports: Collection[str] = HEAVY) -> None:
         self.lock = threading.Lock()
-        self.parent = SyncParent(PRELOAD, log=log)
+        self.parent = SyncParent([*PRELOAD, *(name for name in HEAVY if name in imports)], log=log)
 
     def fork(self, command: list[str], env: dict[str, str], cwd: str) -> Forked:
         """Start `python ...` as a child of the warm parent; its standard streams go to /dev/null, as a kernel's do."""

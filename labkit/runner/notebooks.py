@@ -21,6 +21,7 @@ class Source:
     path: Path
     name: str
     parameters: frozenset[str]
+    imports: frozenset[str]  # top-level modules that its cells import
     exclusive: bool  # measures time: nothing else may run beside it
     cells: int  # code cells
     sha256: str
@@ -62,20 +63,36 @@ def read(path: Path) -> Source:
         path=path.resolve(),
         name=path.stem,
         parameters=frozenset(name for cell in tagged for name in assigned(cell.source)),
+        imports=frozenset(name for cell in code for name in imported(cell.source)),
         exclusive=bool(notebook.metadata.get("exclusive")),
         cells=len(code),
         sha256=hashlib.sha256(body).hexdigest(),
     )
 
 
-def assigned(source: str) -> set[str]:
-    """The names that a cell's top-level assignments bind; none where it is not plain Python."""
+def parsed(source: str) -> ast.Module:
+    """A cell's syntax tree; an empty one where it is not plain Python (a `%` or `!` line)."""
     try:
-        tree = ast.parse(source)
+        return ast.parse(source)
     except SyntaxError:
-        return set()
+        return ast.Module([], [])
+
+
+def imported(source: str) -> set[str]:
+    """The top-level modules that a cell imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def assigned(source: str) -> set[str]:
+    """The names that a cell's top-level assignments bind."""
     targets: list[ast.expr] = []
-    for node in tree.body:
+    for node in parsed(source).body:
         if isinstance(node, ast.Assign):
             targets += node.targets
         elif isinstance(node, ast.AnnAssign) and node.value is not None:

@@ -23,7 +23,7 @@ MARK = "LABKIT_RUN"
 
 
 class Session:
-    """A context: on entry a cluster is up, on exit the run's own one is gone with its state."""
+    """A context: `up()` starts the cluster, on exit the run's own one is gone with its state."""
 
     def __init__(self, engine: str, name: str | None = None) -> None:
         self.engine = engine
@@ -39,19 +39,15 @@ class Session:
         changes = {MARK: self.id} | ({"LABKIT_HOME": str(self.folder / "home")} if self.own else {})
         self._before = {k: os.environ.get(k) for k in (*changes, "KUBECONFIG", "LABKIT_CLUSTER")}
         os.environ.update(changes, LABKIT_CLUSTER=self.name)
-        try:
-            self.kubeconfig = self._cluster()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
         return self
 
-    def _cluster(self) -> Path:
+    def up(self) -> None:
+        """Have the cluster, and this process's clients talk to it; LabError where it can't be had."""
         found = cluster.up(self.name, self.engine) if self.own else cluster.status(self.name)
         if found["state"] != "running":
             raise LabError(f"the cluster {self.name!r} is {found['state']}", f"labkit up --name {self.name}")
         os.environ["KUBECONFIG"] = found["kubeconfig"]
-        return Path(found["kubeconfig"])
+        self.kubeconfig = Path(found["kubeconfig"])
 
     def environment(self, notebook: str) -> dict[str, str]:
         """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default."""
