@@ -44,9 +44,11 @@ def pack(source: Path, target: Path, strategy: Strategy | None, name: str) -> No
         return
     level = ((strategy or {}).get("tar") or {}).get("compressionLevel")
     level = LEVEL if level is None else level
-    with gzip.open(target, "wb", compresslevel=LEVEL if level < 0 else level) as file:
-        with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[arg-type]
-            archive.add(source, arcname=name, filter=_known)
+    with (
+        gzip.open(target, "wb", compresslevel=LEVEL if level < 0 else level) as file,
+        tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive,  # type: ignore[arg-type]
+    ):
+        archive.add(source, arcname=name, filter=_known)
 
 
 def _known(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from labkit.embedded.argo import inputs, outputs, resource
-from labkit.embedded.argo.task import FAILED, MAIN, Files, Outcome, Task, TaskError, read
+from labkit.embedded.argo.task import FAILED, MAIN, Files, Outcome, Task, TaskError, paths, read
 from labkit.embedded.status import ApiError
+from labkit.errors import LabError
 
 Object = dict[str, Any]
 
-__all__ = ["Files", "Outcome", "run"]
+__all__ = ["Files", "Outcome", "paths", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +33,15 @@ async def init(task: Task) -> list[str]:
 async def wait(task: Task) -> list[str]:
     """Wait for main, then report what it leaves behind."""
     await task.files.finished(MAIN)
-    if not outputs.wanted(task):
-        return []
-    if task.template.get("resource"):
-        return await outputs.collect_log(task)
-    return await outputs.collect(task)
+    return await outputs.collect(task) if outputs.wanted(task) else []
 
 
 async def main(task: Task) -> list[str]:
-    """The action of a resource template."""
-    await resource.perform(task)
+    """The action of a resource template; its log is kept, where the repository wants it, whatever comes of it."""
+    try:
+        await resource.perform(task)
+    finally:
+        await outputs.keep_log(task)
     return []
 
 
@@ -53,7 +53,7 @@ async def run(pod: Object, container: str, files: Files) -> Outcome:
     try:
         work = read(pod, container, files)
         errors = await CONTAINERS[container](work)
-    except (TaskError, ApiError, OSError) as error:
+    except (TaskError, ApiError, LabError, OSError) as error:
         errors = [str(error)]
     except Exception as error:  # a bug here must not take the kubelet with it: the pod says what happened
         log.exception("executor of pod %s, container %s", pod["metadata"]["name"], container)

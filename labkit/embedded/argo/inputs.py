@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from labkit.embedded.argo import archives, artifacts
-from labkit.embedded.argo.locations import folder, posix, scratch, secret_reader
-from labkit.embedded.argo.task import MAIN, Task, TaskError
+from labkit.embedded.argo.locations import folder, posix, scratch, secret_reader, writable
+from labkit.embedded.argo.task import Task, TaskError
 
 Object = dict[str, Any]
 
@@ -24,7 +24,7 @@ def stage_script(task: Task) -> None:
     if not script:
         return
     task.log(f"Loading script source to {SCRIPT}")
-    path = task.files.path(MAIN, SCRIPT)
+    path = writable(task, SCRIPT)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(script.get("source", ""), encoding="utf-8", errors="surrogatepass")
     path.chmod(0o755)
@@ -45,7 +45,7 @@ async def _load(task: Task, artifact: Object) -> None:
             task.log(f"Ignoring optional artifact '{name}' which was not supplied", "warning")
             return
         raise TaskError(f"required artifact '{name}' not supplied", missing=True)
-    target = task.files.path(MAIN, posix(artifact))
+    target = writable(task, posix(artifact))
     target.parent.mkdir(parents=True, exist_ok=True)
     arriving = target.with_name(target.name + ".tmp")
     archives.remove(arriving)
@@ -79,18 +79,20 @@ async def _fetch(task: Task, artifact: Object, target: Path) -> None:
 
 async def _get(source: Object, target: Path) -> None:
     headers = {h["name"]: h["value"] for h in source.get("headers") or []}
+    url = source["url"]
     try:
-        async with httpx.AsyncClient(follow_redirects=True, timeout=60) as client:
-            async with client.stream("GET", source["url"], headers=headers) as response:
-                if response.status_code == 404:
-                    raise TaskError("loading file from " + source["url"] + " failed with status 404", missing=True)
-                if not response.is_success:
-                    raise TaskError(f"loading file from {source['url']} failed with status {response.status_code}")
-                with target.open("wb") as file:
-                    async for data in response.aiter_bytes(artifacts.CHUNK):
-                        file.write(data)
+        async with (
+            httpx.AsyncClient(follow_redirects=True, timeout=60) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            if not response.is_success:
+                failed = f"loading file from {url} failed with status {response.status_code}"
+                raise TaskError(failed, missing=response.status_code == 404)
+            with target.open("wb") as file:
+                async for data in response.aiter_bytes(artifacts.CHUNK):
+                    file.write(data)
     except httpx.HTTPError as error:
-        raise TaskError(f"loading file from {source['url']} failed: {error or type(error).__name__}") from error
+        raise TaskError(f"loading file from {url} failed: {error or type(error).__name__}") from error
 
 
 def _chmod(path: Path, artifact: Object) -> None:

@@ -14,8 +14,6 @@ from labkit.embedded.resources import SECRETS
 
 Object = dict[str, Any]
 
-LINKS = 40  # symbolic links followed in one path, as Linux does
-
 
 def posix(artifact: Object) -> str:
     """The artifact's path in its container, without `..`."""
@@ -29,26 +27,12 @@ def posix(artifact: Object) -> str:
     return str(PurePosixPath(path))
 
 
-def main_path(task: Task, path: str) -> Path:
-    """Where main's `path` lies on this host, its symbolic links followed as main would follow them: an absolute link
-    means main's root, not the host's."""
-    left, here = list(PurePosixPath("/" + path.lstrip("/")).parts[1:]), PurePosixPath("/")
-    followed = 0
-    while left:
-        part = left.pop(0)
-        if part == "..":
-            here = here.parent
-            continue
-        here = here / part
-        host = task.files.path(MAIN, str(here))
-        if host.is_symlink():
-            followed += 1
-            if followed > LINKS:
-                raise TaskError(f"{path}: too many levels of symbolic links")
-            target = PurePosixPath(os.readlink(host))
-            here = PurePosixPath("/") if target.is_absolute() else here.parent
-            left[:0] = [p for p in target.parts if p != "/"]
-    return task.files.path(MAIN, str(here))
+def writable(task: Task, path: str) -> Path:
+    """Where main's `path` lies on this host, if it may be written: what belongs to the image is shared by all pods."""
+    found = task.files.path(MAIN, path)
+    if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(task.files.home)):
+        raise TaskError(f"{path}: read-only file system (it belongs to the image; choose a path of the pod's own)")
+    return found
 
 
 def folder(task: Task) -> Path:

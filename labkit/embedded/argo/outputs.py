@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labkit.embedded.argo import archives, artifacts, calls, repository
-from labkit.embedded.argo.locations import folder, main_path, posix, scratch, secret_reader
+from labkit.embedded.argo.locations import folder, posix, scratch, secret_reader
 from labkit.embedded.argo.task import MAIN, PREFIX, Task, TaskError
 from labkit.embedded.resources import CONFIGMAPS, WORKFLOWS, WORKFLOWTASKRESULTS
 from labkit.embedded.status import ApiError
@@ -58,11 +58,10 @@ async def collect(task: Task) -> list[str]:
     return errors
 
 
-async def collect_log(task: Task) -> list[str]:
-    """Store and report the log of a resource template, whose other outputs main has reported itself."""
+async def keep_log(task: Task) -> None:
+    """Store and report main's log alone, where the repository wants logs."""
     if archives_logs(task):
         await report(task, {"artifacts": [await _save_log(task, await archive_location(task))]})
-    return []
 
 
 def stdout(log: Path) -> str:
@@ -101,7 +100,7 @@ def _parameters(task: Task, asked: list[Object]) -> tuple[list[Object], list[str
 
 
 def _value(task: Task, path: str) -> str:
-    with main_path(task, path).open("rb") as file:
+    with task.files.path(MAIN, path).open("rb") as file:
         data = file.read(LONGEST_PARAMETER + 1)
     if len(data) > LONGEST_PARAMETER:
         raise TaskError(f"output parameter at {path} is larger than 1 MiB")
@@ -159,7 +158,7 @@ async def _artifacts(task: Task, asked: list[Object]) -> tuple[list[Object], lis
 async def _save(task: Task, artifact: Object, location: Object | None) -> Object | None:
     """Store one artifact; the artifact with its key, or None where it is optional and not there."""
     name, path = artifact["name"], posix(artifact)
-    source = main_path(task, path)
+    source = task.files.path(MAIN, path)
     if not source.exists():
         if artifact.get("optional"):
             task.log(f"Ignoring optional artifact '{name}' which does not exist in path '{path}'", "warning")

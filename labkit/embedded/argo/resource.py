@@ -16,9 +16,8 @@ from typing import Any
 import httpx
 
 from labkit.embedded.argo import calls, conditions, jsonpath, manifest, outputs
-from labkit.embedded.argo.locations import main_path
 from labkit.embedded.argo.manifest import Flags
-from labkit.embedded.argo.task import Task, TaskError
+from labkit.embedded.argo.task import MAIN, Task, TaskError
 from labkit.embedded.resources import Resource
 from labkit.embedded.status import ApiError
 
@@ -67,7 +66,7 @@ def _manifest(task: Task) -> str:
     inputs = (task.template.get("inputs") or {}).get("artifacts") or []
     path = next((a["path"] for a in inputs if a["name"] == given["name"]), "")
     try:
-        return main_path(task, path).read_text(encoding="utf-8")
+        return task.files.path(MAIN, path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"manifestFrom.artifact {given['name']}: {error}") from error
 

@@ -84,6 +84,32 @@ class Task:
             file.write(line)
 
 
+STAGING = "/argo/staging"
+
+
+def paths(pod: Object) -> tuple[str, ...]:
+    """The paths of main that the executor reads or writes, for who has to translate them: none for any other pod."""
+    if PREFIX + "workflow" not in (pod["metadata"].get("labels") or {}):
+        return ()
+    template = _template(pod)
+    found = [STAGING]
+    for side in ("inputs", "outputs"):
+        given = template.get(side) or {}
+        found += [a["path"] for a in given.get("artifacts") or [] if a.get("path")]
+        found += [(p.get("valueFrom") or {}).get("path") or "" for p in given.get("parameters") or []]
+    return tuple(sorted({p for p in found if p.startswith("/") and p != "/"}))
+
+
+def _template(pod: Object) -> Object:
+    """The template that the pod carries in the environment of the executor's containers, or in an annotation."""
+    spec = pod["spec"]
+    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
+        for variable in container.get("env") or []:
+            if variable["name"] == "ARGO_TEMPLATE" and variable.get("value"):
+                return json.loads(variable["value"])
+    return json.loads((pod["metadata"].get("annotations") or {}).get(PREFIX + "template") or "{}")
+
+
 def read(pod: Object, container: str, files: Files) -> Task:
     """The task of `pod` as seen from one of its containers."""
     meta = pod["metadata"]
@@ -94,12 +120,12 @@ def read(pod: Object, container: str, files: Files) -> Task:
         v["name"]: v.get("value", "") for c in reversed(containers) for v in c.get("env") or [] if "value" in v
     }
     annotations = meta.get("annotations") or {}
-    text = environment.get("ARGO_TEMPLATE") or annotations.get(PREFIX + "template")
-    if not text:
+    template = _template(pod)
+    if not template:
         raise TaskError("the pod carries no template: neither ARGO_TEMPLATE nor an annotation")
     owner: Object = next((o for o in meta.get("ownerReferences") or [] if o["kind"] == "Workflow"), {})
     return Task(
-        template=json.loads(text),
+        template=template,
         namespace=meta["namespace"],
         pod=meta["name"],
         pod_uid=meta["uid"],

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from labkit.embedded.argo import task
 from labkit.embedded.kubelet import builtin, env, pipes, probes, volumes
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.logs import Log, Options, read
@@ -89,6 +90,7 @@ class Container:
             init=bool(self.pod.spec.get("shareProcessNamespace")),
             stdin=bool(self.spec.get("stdin")),
             tty=bool(self.spec.get("tty")),
+            paths=task.paths(self.pod.object),
         )
 
     def prepare(self) -> None:
@@ -104,26 +106,28 @@ class Container:
         """Run until it has ended for good, or the pod is being stopped."""
         try:
             while not self.pod.stopping.is_set():
-                if not await self._start():
-                    continue
-                if await self._finish():
+                ended = await self._start()
+                if ended is None and self.process:
+                    ended = await self._finish()
+                if ended and await self._over(ended):
                     return
         finally:
             self.ended.set()
 
-    async def _start(self) -> bool:
-        """Start the program. False after an attempt that failed, and the wait that follows one."""
+    async def _start(self) -> Exit | None:
+        """Start the program, and set `process`; its end where it could not start. None and no process: after an attempt
+        that failed earlier, and the wait that follows one."""
         try:
             image = await self._image()
             if image is None:
-                return False
+                return None
             variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources)
             argv = self._argv(image, variables)
             launch = self.launch(variables, argv, self.spec.get("workingDir") or "/", image.warm)
         except env.ConfigError as error:
             await self._cannot("CreateContainerConfigError", str(error), f"Error: {error}")
             await self.pod.refresh()
-            return False
+            return None
         self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
         self.event("Normal", "Created", f"Created container: {self.name}")
         self.folder.joinpath("termination-log").write_bytes(b"")
@@ -135,9 +139,9 @@ class Container:
                 self.process = await self.pod.kubelet.runtime.launch(launch)
         except SpawnError as error:
             self._could_not_start(str(error))
-            return await self._over(Exit(128, None, time.time(), time.time()))
+            return Exit(128, None, time.time(), time.time())
         await self._has_begun()
-        return True
+        return None
 
     async def _image(self) -> images.Image | None:
         """The image, or None after the wait that an unknown one costs."""
@@ -161,7 +165,7 @@ class Container:
                 self._waiting("ImagePullBackOff", words)
                 await self.pod.pause(wait)
             return None
-        self.state.image_id = image.id
+        self.state.image, self.state.image_id = image.reference, image.id
         if image.note and not self.state.restarts:
             self.event("Normal", "StandIn", image.note)
         return image
@@ -243,8 +247,8 @@ class Container:
             self.event("Warning", "FailedPostStartHook", f"PostStartHook failed: {failure}")
             self.kill(self.pod.grace, "FailedPostStartHook")
 
-    async def _finish(self) -> bool:
-        """Wait for the program's end and note it. True when it is not started again."""
+    async def _finish(self) -> Exit:
+        """Wait for the program's end and note it."""
         assert self.process
         ended = await self.process.wait()
         if self._probing:
@@ -269,7 +273,7 @@ class Container:
             terminated["message"] = message
         self.state.state = {"terminated": terminated}
         self.process = None
-        return await self._over(ended)
+        return ended
 
     async def _message(self, code: int) -> str:
         """The termination message: what the program wrote to its file, else the end of its log where that is wished."""

@@ -19,6 +19,8 @@ from labkit.embedded.admission import admit
 from labkit.embedded.api import app as api
 from labkit.embedded.argo import executor
 from labkit.embedded.resources import NAMESPACES, SERVICEACCOUNTS, WORKFLOWTASKRESULTS
+from labkit.embedded.runtime.launch import Launch, Mount
+from labkit.embedded.runtime.paths import host_path
 from labkit.embedded.store import Store
 from labkit.paths import ClusterFolder
 
@@ -100,10 +102,8 @@ class Pod:
         }
 
     def path(self, container: str, path: str) -> Path:
-        for mount, folder in self.volumes.items():
-            if Path(path).is_relative_to(mount):
-                return folder / Path(path).relative_to(mount)
-        return self.root / container / "root" / path.lstrip("/")
+        mounts = tuple(Mount(folder, target) for target, folder in self.volumes.items())
+        return host_path(Launch([], {}, "/", self.root / container / "root", mounts), path)
 
     def log(self, container: str) -> Path:
         return self.root / container / "0.log"

@@ -86,22 +86,30 @@ def test_a_folder_comes_back_as_it_was(served: Served, archive: dict | None) -> 
 
 
 def test_raw_data_become_a_file_with_the_mode_asked_for(served: Served) -> None:
-    asked = {"name": "s", "path": "/bin/tool", "mode": 0o755, "raw": {"data": "#!/bin/sh\n"}}
+    asked = {"name": "s", "path": "/tools/tool", "mode": 0o755, "raw": {"data": "#!/bin/sh\n"}}
     outcome, pod = run(served, takes(asked), "init")
     assert outcome.code == 0
-    file = pod.path("main", "/bin/tool")
+    file = pod.path("main", "/tools/tool")
     assert file.read_text() == "#!/bin/sh\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o755
 
 
-def test_an_input_artifact_lands_in_the_volume_mounted_there(served: Served, tmp_path: Path) -> None:
-    (tmp_path / "volume").mkdir()
+def test_an_input_artifact_lands_in_the_volume_mounted_there(served: Served) -> None:
+    volume = served.home / "volume"
+    volume.mkdir()
 
     def play(pod: Pod) -> None:
-        pod.volumes["/data"] = tmp_path / "volume"
+        pod.volumes["/data"] = volume
 
     run(served, takes({"name": "r", "path": "/data/r", "raw": {"data": "x"}}), "init", play)
-    assert (tmp_path / "volume/r").read_text() == "x"
+    assert (volume / "r").read_text() == "x"
+
+
+def test_nothing_is_written_where_the_image_lies(served: Served) -> None:
+    asked = {"name": "k", "path": "/usr/local/bin/labkit-test", "raw": {"data": "x"}}
+    outcome, _ = run(served, takes(asked), "init")
+    assert "/usr/local/bin/labkit-test: read-only file system" in outcome.message
+    assert not Path("/usr/local/bin/labkit-test").exists()
 
 
 def test_what_was_not_supplied_fails_unless_it_is_optional(served: Served) -> None:
