@@ -116,6 +116,15 @@ def lost(pid: int, started: float) -> Exit:
     return Exit(128 + signal.SIGKILL, signal.SIGKILL, started, time.time(), lost=True)
 
 
+def wait_for(process: subprocess.Popen[bytes]) -> None:
+    """Reap a parent whose socket is closed: it ends by itself, unless somebody has stopped it."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class AsyncChild:
     """A program that was started; `pid` is the host's."""
 
@@ -152,6 +161,7 @@ class AsyncParent:
         self.loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[dict[str, Any]] = self.loop.create_future()
         self.closed: asyncio.Future[None] = self.loop.create_future()
+        self.reaped: asyncio.Future[None] = self.closed
         self.last_used = time.monotonic()
         sock.setblocking(False)
         self.loop.add_reader(sock, self.receive)
@@ -197,7 +207,7 @@ class AsyncParent:
     async def stop(self) -> None:
         """End the parent and every child of it."""
         self.lose()
-        await asyncio.to_thread(self.process.wait)
+        await asyncio.shield(self.reaped)
 
     def send(self, message: wire.Message, fds: Sequence[int] = ()) -> None:
         if self.alive:
@@ -259,6 +269,7 @@ class AsyncParent:
         if not self.alive:
             return
         self.closed.set_result(None)
+        self.reaped = self.loop.run_in_executor(None, wait_for, self.process)
         self.loop.remove_reader(self.sock)
         self.loop.remove_writer(self.sock)
         self.sock.close()
@@ -390,4 +401,4 @@ class SyncParent:
 
     def stop(self) -> None:
         self.lose()
-        self.process.wait()
+        wait_for(self.process)

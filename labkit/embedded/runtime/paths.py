@@ -122,11 +122,11 @@ def translate(launch: Launch, text: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def pattern(paths: tuple[str, ...], kept: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches each path where it begins a path and ends a component. Host paths match as a whole, first, and stay."""
-
-    def either(names: tuple[str, ...]) -> str:
-        return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-
+    """Matches each path where it begins a path and ends a component, the longest first; a host path that is kept matches
+    with all that is below it."""
     begins = r"""(?:(?<![^\s"'=:,;(\[{<>|&`@])|(?<=://))"""
     ends = r"(?![\w+@%~-]|\.[\w.])"
-    return re.compile(rf"{begins}(?:(?:{either(kept)})(?:/[^\s\"':,;]*)?{ends}|(?:{either(paths)}){ends})")
+    below = r"(?:/[^\s\"':,;]*)?"
+    names = sorted({*paths, *kept}, key=len, reverse=True)
+    words = [re.escape(name) + (below if name in kept else "") + ends for name in names]
+    return re.compile(f"{begins}(?:{'|'.join(words)})")
