@@ -67,9 +67,13 @@ class Model:
             raise ValueError(f"instances must be a list of numbers of shape {self.shape}")
         if array.size and not (array.min() >= 0 and array.max() <= 255):
             raise ValueError("pixels go from 0 to 255")
+        return self.probabilities(array.astype(np.uint8)).tolist()
+
+    def probabilities(self, images: Any) -> Any:
+        """uint8 (n, height, width) to float32 (n, classes), both NumPy arrays."""
         import tensorflow as tf
 
-        return self._signature(**{self._input: tf.constant(array.astype(np.uint8))})[self._output].numpy().tolist()
+        return self._signature(**{self._input: tf.constant(images)})[self._output].numpy()
 
 
 def build(model: Model, pod: str, slow: float = 0.0) -> Starlette:
