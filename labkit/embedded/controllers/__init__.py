@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from labkit.embedded.controllers import claims, endpoints, garbage, namespace, nodes, retention, scheduler, tfjob
+from labkit.embedded.controllers import (
+    claims,
+    deployment,
+    endpoints,
+    garbage,
+    job,
+    namespace,
+    nodes,
+    replicaset,
+    retention,
+    scheduler,
+    tfjob,
+)
 from labkit.embedded.controllers.loop import Controller
 from labkit.paths import ClusterFolder
 
@@ -16,6 +28,9 @@ def build(folder: ClusterFolder | None = None) -> list[Controller]:
         endpoints.ORPHANS,
         garbage.CONTROLLER,
         claims.CONTROLLER,
+        replicaset.CONTROLLER,
+        deployment.CONTROLLER,
+        job.CONTROLLER,
         tfjob.CONTROLLER,
         nodes.controller(folder.run / "kubelet.lock" if folder else None),
         *retention.CONTROLLERS,

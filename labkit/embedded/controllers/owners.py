@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.embedded import selectors
 from labkit.embedded.resources import Resource
 from labkit.embedded.store import Object, Store
 
@@ -28,6 +29,36 @@ def controlled(owner: Object, resource: Resource, store: Store) -> list[Object]:
     uid = owner["metadata"]["uid"]
     found = [o for o in store.owned(uid, resource) if (controller_of(o) or {}).get("uid") == uid]
     return sorted(found, key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["name"]))
+
+
+def claim(owner: Object, resource: Resource, selector: Object, store: Store) -> list[Object]:
+    """The objects that `owner` controls and its selector matches: orphans that match are adopted, objects that match
+    no longer are released."""
+    matches = selectors.from_spec(selector)
+    meta, mine = owner["metadata"], []
+    if not deleting(owner):
+        for orphan in store.list(resource, meta["namespace"], lambda o: controller_of(dict(o)) is None and matches(o)):
+            if not deleting(orphan) and (orphan.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                _refer(
+                    orphan, resource, store, [*(orphan["metadata"].get("ownerReferences") or ()), controller_ref(owner)]
+                )
+    for obj in controlled(owner, resource, store):
+        if matches(obj):
+            mine.append(obj)
+        elif not deleting(obj):
+            _refer(obj, resource, store, [r for r in obj["metadata"]["ownerReferences"] if r["uid"] != meta["uid"]])
+    return mine
+
+
+def _refer(obj: Object, resource: Resource, store: Store, references: list[Object]) -> None:
+    meta = obj["metadata"]
+
+    def change(fresh: Object) -> None:
+        fresh["metadata"]["ownerReferences"] = references
+        if not references:
+            del fresh["metadata"]["ownerReferences"]
+
+    store.modify(resource, meta["namespace"], meta["name"], change)
 
 
 def deleting(obj: Object) -> bool:

@@ -74,9 +74,8 @@ def _first_done(kinds: dict[str, Replica], pods: list[Object]) -> bool:
 def _limit(job: Object, run: Object, state: Object, kinds: dict[str, Replica], pods: list[Object]) -> str:
     """Why the job must fail now: its back-off limit, its deadline; empty where it need not."""
     name, limit = job["metadata"]["name"], run.get("backoffLimit")
-    if limit is not None:
-        if _past(limit, state, kinds, pods):
-            return f"Job {name} has failed because it has reached the specified backoff limit"
+    if limit is not None and _past(limit, state, kinds, pods):
+        return f"Job {name} has failed because it has reached the specified backoff limit"
     deadline, start = run.get("activeDeadlineSeconds"), state.get("startTime")
     if deadline is not None and start and times.age(start) >= deadline:
         return f"Job {name} has failed because it was active longer than specified deadline"
