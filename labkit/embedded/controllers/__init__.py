@@ -21,7 +21,10 @@ from labkit.paths import ClusterFolder
 
 def build(folder: ClusterFolder | None = None) -> list[Controller]:
     """The controllers of the cluster in `folder`; without one, those that need its files leave them alone."""
+    from labkit.embedded.argo import controller as workflow  # here, since it imports from this package
+
     return [
+        workflow.CONTROLLER,
         namespace.controller(folder.ca if folder else None),
         scheduler.CONTROLLER,
         endpoints.CONTROLLER,
