@@ -98,11 +98,9 @@ async def _files(api: Api, pod: Object, volume: Volume, source: str, spec: Objec
 
 
 async def _sources(api: Api, pod: Object, volume: Volume, spec: Object, mode: int) -> Files:
-    out: Files = {}
-    for projection in spec.get("sources") or ():
-        for source, inner in projection.items():
-            out |= await _files(api, pod, volume, source, inner or {}, mode)
-    return out
+    sources = [(key, inner or {}) for projection in spec.get("sources") or () for key, inner in projection.items()]
+    found = await asyncio.gather(*(_files(api, pod, volume, key, inner, mode) for key, inner in sources))
+    return {path: file for files in found for path, file in files.items()}
 
 
 async def _keys(

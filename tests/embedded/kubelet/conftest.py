@@ -1,0 +1,30 @@
+"""The kubelet's tests run on whole clusters, with what only Linux has and without it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from clusters import Kube, running_cluster
+from kubernetes import client, config
+
+from labkit.paths import ClusterFolder, portable
+
+WAYS = ["portable"] if portable() else ["linux", "portable"]
+
+
+@pytest.fixture(scope="session", params=WAYS)
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFolder]:
+    with running_cluster(tmp_path_factory.mktemp(request.param), request.param == "portable") as folder:
+        yield folder
+
+
+@pytest.fixture
+def kube(home: ClusterFolder, request: pytest.FixtureRequest) -> Iterator[Kube]:
+    """A namespace of its own for each test."""
+    name = f"t{zlib.crc32(request.node.name.encode())}"
+    core = client.CoreV1Api(config.new_client_from_config(str(home.kubeconfig)))
+    core.create_namespace({"metadata": {"name": name}})
+    yield Kube(home, name)
+    core.delete_namespace(name)
