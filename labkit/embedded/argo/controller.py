@@ -1,0 +1,377 @@
+"""Workflows: one pass from what the store says to what can be done next.
+
+Mechanism. Prepare (spec, variables, validation), take in what pods and executors report, walk the templates from the
+entrypoint, then hooks and the exit handler, and write the workflow once if anything changed. What a pass did not get to
+(a backoff, a deadline, a suspended node) it asks to be called again for.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable
+
+from labkit.embedded.argo import (
+    cleanup,
+    execute,
+    gotext,
+    hooks,
+    locks,
+    names,
+    podstate,
+    repository,
+    spec,
+    templating,
+    validate,
+    variables,
+)
+from labkit.embedded.argo.operation import (
+    Object,
+    Operation,
+    OperationError,
+    ParallelismReached,
+    completed,
+    failed,
+    fulfilled,
+)
+from labkit.embedded.argo.spec import Source
+from labkit.embedded.argo.task import TaskError
+from labkit.embedded.controllers import events
+from labkit.embedded.controllers.loop import Controller
+from labkit.embedded.resources import CLAIMS, CONFIGMAPS, PODS, WORKFLOWS, WORKFLOWTASKRESULTS
+from labkit.embedded.status import ApiError
+from labkit.embedded.store import Event, Key, Store
+
+COMPONENT = "workflow-controller"
+_ENDED = ("Succeeded", "Failed", "Error")
+_OF_NODE = {"Pending": "Pending", "Running": "Running", "Succeeded": "Succeeded", "Skipped": "Succeeded",
+            "Omitted": "Succeeded", "Failed": "Failed", "Error": "Error"}  # fmt: skip
+
+
+class _Halt(Exception):
+    """The pass ends here: the workflow's phase says why, or it has to wait."""
+
+
+def reconcile(workflow: Object, store: Store) -> float | None:
+    """Bring a workflow forward; the seconds after which it has to be looked at again, or None."""
+    op = Operation(workflow, store, time.time())
+    if (workflow["metadata"].get("labels") or {}).get(names.COMPLETED_LABEL) == "true":
+        return _look_after(op)
+    phases = {id: node.get("phase") for id, node in op.nodes.items()}
+    phase = op.status.get("phase")
+    try:
+        _operate(op)
+    except _Halt:
+        pass
+    except OperationError as error:
+        _end(op, "Error", str(error))
+    _persist(op, phase, phases)
+    return op.again
+
+
+def _look_after(op: Operation) -> float | None:
+    """A workflow that has ended: clear its pods away, and itself when its time has come."""
+    op.spec = op.status.get("storedWorkflowTemplateSpec") or op.workflow.get("spec") or {}
+    podstate.gather(op)
+    cleanup.pods(op)
+    cleanup.expired(op)
+    return op.again
+
+
+def _persist(op: Operation, phase: str | None, phases: dict[str, str | None]) -> None:
+    ended = op.status.get("phase") in _ENDED
+    if ended:
+        cleanup.claims(op)
+        locks.release(op)
+    if op.changed or (op.templates is not None and op.templates.grown):
+        podstate.progress(op)
+        if op.templates is not None and op.templates.grown:
+            op.status["storedTemplates"] = op.templates.stored
+        op.store.modify(WORKFLOWS, op.namespace, op.name, lambda current: op.workflow)
+        _tell(op, phase, phases)
+    if ended:
+        cleanup.results(op)
+    cleanup.pods(op)
+    if ended:
+        cleanup.expired(op)
+
+
+def _tell(op: Operation, phase: str | None, phases: dict[str, str | None]) -> None:
+    """Record the changes of phase as events."""
+    now = op.status.get("phase")
+    if now != phase and now in ("Running", "Succeeded", "Failed", "Error"):
+        good = now in ("Running", "Succeeded")
+        words = {"Running": "Workflow Running", "Succeeded": "Workflow completed"}.get(
+            now, op.status.get("message", "")
+        )
+        reason = f"Workflow{now if good else 'Failed'}"
+        kind = events.NORMAL if good else events.WARNING
+        events.record(op.store, op.workflow, kind, reason, words, component=COMPONENT)
+    for id, node in op.nodes.items():
+        if node["phase"] == phases.get(id) or not (completed(node) or node["phase"] == "Running"):
+            continue
+        kind = events.NORMAL if node["phase"] in ("Running", "Succeeded") else events.WARNING
+        words = f"{node['phase']} node {node['name']}" + (f": {node['message']}" if node.get("message") else "")
+        events.record(op.store, op.workflow, kind, f"WorkflowNode{node['phase']}", words, component=COMPONENT)
+
+
+# -- the pass --------------------------------------------------------------------------------------------------------
+
+
+def _operate(op: Operation) -> None:
+    _prepare(op)
+    _take_locks(op)
+    if not op.status.get("phase"):
+        _begin(op)
+    else:
+        _set_deadline(op)
+        podstate.gather(op)
+        podstate.assess(op)
+    if op.spec.get("suspend"):
+        raise _Halt
+    _make_claims(op)
+    source = op.templates.own
+    node = _run_entrypoint(op, source)
+    op.variables["workflow.status"] = _OF_NODE[node["phase"]]
+    variables.set_failures(op)
+    if not hooks.run_for_workflow(op, source) or not fulfilled(node):
+        raise _Halt
+    exit_node = _run_exit_handler(op, source)
+    _conclude(op, node, exit_node)
+
+
+def _prepare(op: Operation) -> None:
+    """Spec, artifact repository, reported outputs, validation, variables."""
+    try:
+        op.spec = copy.deepcopy(spec.execution_spec(op.workflow, op.store))
+    except spec.SpecError as error:
+        _end(op, "Error", str(error))
+        raise _Halt from None
+    _find_repository(op)
+    podstate.read_results(op)
+    if not op.status.get("phase"):
+        try:
+            validate.validate(op.workflow, op.store)
+        except validate.Invalid as error:
+            _end(op, "Failed", f"invalid spec: {error}")
+            raise _Halt from None
+    try:
+        variables.set_all(op)
+    except OperationError as error:
+        _end(
+            op,
+            "Failed",
+            f"failed to set global parameters: {error}" if "failed to set" not in str(error) else str(error),
+        )
+        raise _Halt from None
+    _substitute(op)
+    if not op.status.get("phase"):
+        variables.label_workflow(op)
+    variables.set_runtime(op)
+    by_reference = bool(op.workflow["spec"].get("workflowTemplateRef"))
+    own = spec.local("" if by_reference else op.name, op.spec)
+    stored = op.status.get("storedTemplates") or {}
+    op.templates = spec.Templates(op.store, op.namespace, own, stored, op.spec.get("templateDefaults") or {})
+    op.volumes = op.spec.get("volumes") or []
+
+
+def _find_repository(op: Operation) -> None:
+    if op.status.get("artifactRepositoryRef"):
+        return
+
+    def find(name: str) -> Object | None:
+        return op.store.find(CONFIGMAPS, op.namespace, name)
+
+    try:
+        found = repository.resolve(find, op.spec.get("artifactRepositoryRef"), op.namespace)
+    except TaskError as error:
+        _end(op, "Error", f"failed to resolve artifact repository: {error}")
+        raise _Halt from None
+    op.status["artifactRepositoryRef"] = found
+    op.changed = True
+
+
+def _substitute(op: Operation) -> None:
+    """Put the global variables into all of the spec but its templates, which are substituted when they run."""
+    templates = op.spec.pop("templates", None)
+    try:
+        op.spec = dict(templating.replace(op.spec, op.variables, unresolved=True))
+    except templating.TemplateError as error:
+        raise OperationError(str(error)) from None
+    if templates is not None:
+        op.spec["templates"] = templates
+
+
+def _take_locks(op: Operation) -> None:
+    if not op.spec.get("synchronization"):
+        return
+    try:
+        why = locks.acquire(op, op.spec["synchronization"], f"{op.namespace}/{op.name}")
+    except OperationError as error:
+        _end(op, "Failed", f"Failed to acquire the synchronization lock. {error}")
+        raise _Halt from None
+    if why:
+        _mark(op, op.status.get("phase") or "Pending", why)
+        if op.shutdown:
+            _end(op, "Succeeded" if op.shutdown == "Terminate" else "Failed", "")
+        raise _Halt
+    if op.status.get("phase") == "Pending" and not op.nodes:
+        del op.status["phase"]
+
+
+def _begin(op: Operation) -> None:
+    _mark(op, "Running", "")
+    op.workflow["metadata"].setdefault("annotations", {}).setdefault(names.POD_NAME_FORMAT, "v2")
+    variables.set_runtime(op)
+    _set_deadline(op)
+
+
+def _set_deadline(op: Operation) -> None:
+    seconds, start = op.spec.get("activeDeadlineSeconds"), gotext.moment(op.status.get("startedAt"))
+    if seconds is None or start is None:
+        return
+    op.deadline = start + float(seconds)
+    if not op.past_deadline:
+        op.wake_at(op.deadline + 0.01)
+
+
+def _make_claims(op: Operation) -> None:
+    """Make the claims of `volumeClaimTemplates`, once."""
+    wanted = op.spec.get("volumeClaimTemplates") or []
+    if len(wanted) == len(op.status.get("persistentVolumeClaims") or ()):
+        return
+    made = []
+    for i, template in enumerate(wanted):
+        meta = template.get("metadata") or {}
+        if not meta.get("name"):
+            raise OperationError(f"pvc create error: volumeClaimTemplates[{i}].metadata.name is required")
+        name = f"{op.name}-{meta['name']}"
+        owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": op.name,
+                 "uid": op.workflow["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}  # fmt: skip
+        labels = {**(meta.get("labels") or {}), names.WORKFLOW_LABEL: op.name}
+        full = {**meta, "name": name, "namespace": op.namespace, "labels": labels, "ownerReferences": [owner]}
+        try:
+            op.store.create(CLAIMS, {"metadata": full, "spec": template.get("spec") or {}})
+        except ApiError as error:
+            found = op.store.find(CLAIMS, op.namespace, name)
+            if error.reason != "AlreadyExists" or found is None:
+                raise OperationError(f"pvc create error: {error.message}") from None
+            owners = found["metadata"].get("ownerReferences") or ()
+            if all(o["uid"] != op.workflow["metadata"]["uid"] for o in owners):
+                why = f"pvc create error: {name} pvc already exists with different ownerreference"
+                raise OperationError(why) from None
+        made.append({"name": meta["name"], "persistentVolumeClaim": {"claimName": name}})
+    op.status["persistentVolumeClaims"] = made
+    op.changed = True
+
+
+def _run_entrypoint(op: Operation, source: Source) -> Object:
+    holder = {"template": op.spec.get("entrypoint") or ""}
+    try:
+        node = execute.template(op, op.name, holder, source, op.spec.get("arguments"))
+    except ParallelismReached:
+        node = op.node(op.name)
+        if node is None or not fulfilled(node):
+            raise _Halt from None
+    except OperationError as error:
+        raise OperationError(f"error in entry template execution: {error}") from None
+    if node is None:
+        raise _Halt
+    return node
+
+
+def _run_exit_handler(op: Operation, source: Source) -> Object | None:
+    """Run the exit handler; the node it ended in, None where there is none to run."""
+    hook = hooks.workflow_exit(op)
+    name = f"{op.name}.onExit"
+    if hook is None or (op.node(name) is None and not op.may_execute(True)):
+        return None
+    holder = {k: hook[k] for k in ("template", "templateRef") if hook.get(k)}
+    try:
+        node = execute.template(op, name, holder, source, hook.get("arguments"), flag={"hooked": True}, on_exit=True)
+    except ParallelismReached:
+        raise _Halt from None
+    except OperationError as error:
+        raise OperationError(f"error in exit template execution : {error}") from None
+    if node is None or not fulfilled(node):
+        raise _Halt
+    return node
+
+
+def _conclude(op: Operation, node: Object, exit_node: Object | None) -> None:
+    phase = _OF_NODE[node["phase"]]
+    message = node.get("message", "")
+    if failed(node) and op.shutdown:
+        message = f"Stopped with strategy '{op.shutdown}'"
+    if phase == "Succeeded":
+        message = ""
+        if exit_node is not None and failed(exit_node):
+            phase, message = exit_node["phase"], exit_node.get("message", "")
+    _end(op, phase, message)
+
+
+# -- the workflow's own phase ----------------------------------------------------------------------------------------
+
+
+def _mark(op: Operation, phase: str, message: str) -> None:
+    labels = op.workflow["metadata"].setdefault("labels", {})
+    status = op.status
+    if status.get("phase") != phase or labels.get(names.PHASE_LABEL) != phase:
+        status["phase"] = phase
+        labels[names.PHASE_LABEL] = phase
+        labels.setdefault(names.COMPLETED_LABEL, "false")
+        op.changed = True
+    if not status.get("startedAt") and phase != "Pending":
+        status["startedAt"] = gotext.stamp(op.clock)
+        status.setdefault("finishedAt", None)
+        op.changed = True
+    if status.get("message", "") != message:
+        status["message"] = message
+        op.changed = True
+    if not message:
+        status.pop("message", None)
+
+
+def _end(op: Operation, phase: str, message: str) -> None:
+    """End the workflow; an entry node that still runs is told so."""
+    _mark(op, phase, message)
+    entry = op.node(op.name)
+    if phase == "Error" and entry is not None and entry["phase"] == "Running":
+        op.mark(op.name, "Error", "Workflow operation error")
+    op.status["finishedAt"] = gotext.stamp(op.clock)
+    op.workflow["metadata"]["labels"][names.COMPLETED_LABEL] = "true"
+    podstate.upsert_condition(op, {"type": "Completed", "status": "True"})
+    op.changed = True
+
+
+# -- events that concern a workflow ----------------------------------------------------------------------------------
+
+
+def _of_label(event: Event) -> Iterable[Key]:
+    name = (event.object["metadata"].get("labels") or {}).get(names.WORKFLOW_LABEL)
+    return [(event.key[0], name)] if name else []
+
+
+def _of_pod(event: Event) -> Iterable[Key]:
+    """A pod's workflow, unless the change is nothing but the controller's own label."""
+    if event.type == "MODIFIED" and event.previous is not None:
+        before, now = event.previous, event.object
+        same_status = before.get("status") == now.get("status")
+        if same_status and before["metadata"].get("deletionTimestamp") == now["metadata"].get("deletionTimestamp"):
+            return []
+    return _of_label(event)
+
+
+def _of_result(event: Event) -> Iterable[Key]:
+    return [] if event.type == "DELETED" else _of_label(event)
+
+
+CONTROLLER = Controller(
+    "workflow",
+    WORKFLOWS,
+    reconcile,
+    watches={PODS: _of_pod, WORKFLOWTASKRESULTS: _of_result},
+    finds={WORKFLOWS: locks.waiting},
+)
+
+__all__ = ["CONTROLLER", "reconcile"]

@@ -1,0 +1,146 @@
+"""A store with one workflow in it, and a kubelet that is played: pods are moved by hand, results written as the executor
+would. `run` goes on until nothing changes any more."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from labkit.embedded.argo import controller, names
+from labkit.embedded.resources import NAMESPACES, PODS, WORKFLOWS, WORKFLOWTASKRESULTS
+from labkit.embedded.store import Store, now
+
+Object = dict[str, Any]
+Program = Callable[[Object], Any]
+
+_numbers = itertools.count()
+
+
+def container(name: str = "main", **more: Any) -> Object:
+    """A container template."""
+    return {"name": name, "container": {"image": "busybox", "command": ["true"]}, **more}
+
+
+def script(name: str, **more: Any) -> Object:
+    return {"name": name, "script": {"image": "python:3.11", "command": ["python"], "source": "print(1)"}, **more}
+
+
+def world() -> Store:
+    store = Store(None)
+    store.create(NAMESPACES, {"metadata": {"name": "default"}})
+    return store
+
+
+class Play:
+    """One workflow and its pods."""
+
+    def __init__(self, spec: Object, store: Store | None = None, name: str = "", **metadata: Any) -> None:
+        self.store = store or world()
+        self.name = name or f"wf{next(_numbers)}"
+        meta = {"name": self.name, "namespace": "default", **metadata}
+        self.store.create(WORKFLOWS, {"metadata": meta, "spec": spec})
+        self.order: list[str] = []  # the node names of the pods, in the order of their ends
+
+    @property
+    def workflow(self) -> Object:
+        return self.store.get(WORKFLOWS, "default", self.name)
+
+    @property
+    def status(self) -> Object:
+        return self.workflow.get("status") or {}
+
+    @property
+    def phase(self) -> str:
+        return self.status.get("phase", "")
+
+    @property
+    def message(self) -> str:
+        return self.status.get("message", "")
+
+    @property
+    def nodes(self) -> dict[str, Object]:
+        """The nodes by their names without the workflow's own."""
+        return {n["name"].removeprefix(self.name): n for n in (self.status.get("nodes") or {}).values()}
+
+    def phases(self) -> dict[str, str]:
+        return {name: node["phase"] for name, node in self.nodes.items()}
+
+    def reconcile(self) -> float | None:
+        return controller.reconcile(self.workflow, self.store)
+
+    def settle(self) -> float | None:
+        """Reconcile until the workflow does not change any more."""
+        for _ in range(50):
+            before = self.workflow["metadata"]["resourceVersion"]
+            again = self.reconcile()
+            found = self.store.find(WORKFLOWS, "default", self.name)
+            if found is None or found["metadata"]["resourceVersion"] == before:
+                return again
+        raise AssertionError("the workflow never comes to rest")
+
+    # -- the kubelet -------------------------------------------------------------------------------------------------
+
+    def pods(self) -> list[Object]:
+        """The pods that have not ended."""
+        found = self.store.list(
+            PODS, "default", lambda p: p["metadata"]["labels"].get(names.WORKFLOW_LABEL) == self.name
+        )
+        return [p for p in found if (p.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+
+    def pod(self, node: str) -> Object:
+        wanted = self.name + node
+        return next(p for p in self.pods() if p["metadata"]["annotations"][names.NODE_NAME] == wanted)
+
+    def set_status(self, pod: Object, status: Object) -> None:
+        pod["status"] = status
+        self.store.update_status(PODS, pod)
+
+    def start(self, pod: Object) -> None:
+        states = [{"name": c["name"], "state": {"running": {"startedAt": now()}}} for c in pod["spec"]["containers"]]
+        self.set_status(pod, {"phase": "Running", "containerStatuses": states})
+
+    def end(self, pod: Object, code: int = 0, message: str = "", **outputs: Any) -> None:
+        """End a pod with main's exit code; `result` and `parameters` are what the executor reports."""
+        if outputs:
+            self.report(pod, **outputs)
+        ended: Object = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": now()}
+        if message:
+            ended["message"] = message
+        states = [
+            {"name": c["name"], "state": {"terminated": ended if c["name"] == "main" else {"exitCode": 0}}}
+            for c in pod["spec"]["containers"]
+        ]
+        self.set_status(pod, {"phase": "Failed" if code else "Succeeded", "containerStatuses": states})
+        self.order.append(pod["metadata"]["annotations"][names.NODE_NAME].removeprefix(self.name))
+
+    def report(self, pod: Object, result: str | None = None, parameters: dict[str, str] | None = None) -> None:
+        outputs: Object = {"result": result} if result is not None else {}
+        if parameters:
+            outputs["parameters"] = [{"name": k, "value": v} for k, v in parameters.items()]
+        labels = {names.WORKFLOW_LABEL: self.name, names.REPORTED_LABEL: "true"}
+        name = pod["metadata"]["annotations"][names.NODE_ID]
+        meta = {"name": name, "namespace": "default", "labels": labels}
+        self.store.create(WORKFLOWTASKRESULTS, {"metadata": meta, "outputs": outputs})
+
+    def run(self, program: Program | None = None) -> Play:
+        """Run all pods to their ends; `program(pod)` gives the exit code, or a dict of what `end` takes."""
+        for _ in range(1000):
+            self.settle()
+            waiting = self.pods()
+            if not waiting:
+                return self
+            for pod in waiting:
+                outcome = program(pod) if program else 0
+                outcome = outcome if isinstance(outcome, dict) else {"code": outcome or 0}
+                self.start(pod)
+                self.end(self.pod_again(pod), **outcome)
+        raise AssertionError("the workflow never ends")
+
+    def pod_again(self, pod: Object) -> Object:
+        return self.store.get(PODS, "default", pod["metadata"]["name"])
+
+
+def display(pod: Object) -> str:
+    """The step's or task's name of a pod."""
+    return names.task_of(pod["metadata"]["annotations"][names.NODE_NAME])
