@@ -43,14 +43,15 @@ def controller(lock: Path | None) -> Controller:
 
     def reconcile(node: Object, store: Store) -> float | None:
         dead = lock is not None and not alive(lock)
-        if dead and is_true(node, "Ready"):
-            store.modify(NODES, "", node["metadata"]["name"], _silent)
-            message = f"Node {node['metadata']['name']} status is now: NodeNotReady"
-            events.record(store, node, events.NORMAL, "NodeNotReady", message, component=COMPONENT)
-        if dead:
-            _lose_pods(node["metadata"]["name"], store)
+        name = node["metadata"]["name"]
+        if not dead:
+            store.modify(NODES, "", name, _mark)
         else:
-            store.modify(NODES, "", node["metadata"]["name"], _mark)
+            if is_true(node, "Ready"):
+                message = f"Node {name} status is now: NodeNotReady"
+                events.record(store, node, events.NORMAL, "NodeNotReady", message, component=COMPONENT)
+            store.modify(NODES, "", name, _silent)
+            _lose_pods(name, store)
         return INTERVAL if lock is not None else None
 
     return Controller("nodes", NODES, reconcile)
