@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --write
 
 # The locks are made from pyproject.toml; they carry hashes and no index address.
 lock:

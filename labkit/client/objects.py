@@ -173,12 +173,12 @@ def wait(
 
 def _changes(kind: str, name: str, namespace: str, deadline: float) -> Iterator[tuple[str, Object]]:
     """(type, object) of one object from now on until the deadline; a broken watch is begun again."""
-    resource = _kind(kind)
-    where = {"namespace": namespace} if resource.namespaced else {}
     from urllib3.exceptions import HTTPError
 
     while (left := deadline - time.monotonic()) > 0:
         try:
+            resource = _kind(kind)
+            where = {"namespace": namespace} if resource.namespaced else {}
             # The dynamic client's watch begins with what exists: nothing is missed between two of them.
             for event in resource.watch(
                 field_selector=f"metadata.name={name}", timeout=max(1, int(left + 0.999)), **where
