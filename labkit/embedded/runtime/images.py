@@ -68,10 +68,9 @@ def resolve(reference: str, pull_policy: str = "IfNotPresent") -> Image:
         return image(name, "lab", cmd=("python3",))
     if repository == PYTHON:
         return image(name, "python", cmd=("python3",), note=stand_in(reference, tag))
-    if repository.startswith("docker.io/library/") and (
-        shell := SHELLS.get(repository.removeprefix("docker.io/library/"))
-    ):
-        return image(name, "shell", cmd=tuple(shell))
+    registry, _, base = repository.rpartition("/")
+    if registry in OFFICIAL and base in SHELLS:
+        return image(name, "shell", cmd=(SHELLS[base],))
     if repository.endswith("/" + EXECUTOR):
         return image(name, "executor", entrypoint=("argoexec",))
     if pull_policy == "Never":
@@ -105,7 +104,9 @@ def normalise(reference: str) -> str:
         name = f"docker.io/library/{name}"
     elif not ("." in first or ":" in first or first == "localhost"):
         name = f"docker.io/{name}"
-    name = name.replace("index.docker.io/", "docker.io/")
+    name = name.removeprefix("index.") if first == "index.docker.io" else name
+    if name.startswith("docker.io/") and name.count("/") == 1:
+        name = name.replace("/", "/library/")
     tag = match["tag"] or ("" if match["digest"] else "latest")
     return name + (f":{tag}" if tag else "") + (f"@{match['digest']}" if match["digest"] else "")
 

@@ -18,21 +18,7 @@ from labkit.embedded.runtime import limits
 from labkit.embedded.runtime.launch import Mount, SpawnError
 from labkit.embedded.runtime.runtime import close
 
-from .conftest import ENV, Bench
-
-
-def wait_until_gone(pids: list[int], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while alive := [pid for pid in pids if is_alive(pid)]:
-        assert time.monotonic() < deadline, f"still there: {alive}"
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+from .conftest import ENV, Bench, wait_until_gone
 
 
 def isolated(bench: Bench) -> None:
@@ -326,8 +312,8 @@ def test_no_program_outlives_a_kubelet_that_is_killed(bench: Bench, tmp_path: Pa
         from pathlib import Path
         from labkit.embedded.runtime import Launch, Runtime
         async def main():
-            kind = {bench.kind!r}
-            runtime = Runtime(Path({str(tmp_path)!r}), portable=kind == "portable", isolation=None if kind == "portable" else kind)
+            portable, isolation = {(bench.kind == "portable", None if bench.kind == "portable" else bench.kind)!r}
+            runtime = Runtime(Path({str(tmp_path)!r}), portable=portable, isolation=isolation)
             await runtime.start()
             root = Path({str(tmp_path / "root")!r})
             launch = Launch(["sh", "-c", "sleep 100 & setsid sleep 100 & sleep 100"], {ENV!r}, "/", root)

@@ -1,0 +1,196 @@
+"""Python containers forked from the parent that has imported TensorFlow, and the rights of somebody who is not root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit.embedded.runtime import limits
+from labkit.embedded.runtime.runtime import Runtime, close
+
+from .conftest import ENV, Bench, finish, wait_until_gone, works
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are warm on Linux only")
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Bench]:
+    bench = Bench(next(kind for kind in ("root", "user", "none") if works(kind)))
+    bench.do(bench.runtime.prewarm())
+    yield bench
+    bench.close()
+
+
+def script(code: str) -> list[str]:
+    return ["python", "-c", textwrap.dedent(code)]
+
+
+def test_tensorflow_is_there_at_once_and_computes(warm: Bench) -> None:
+    code = """
+        import time
+        start = time.perf_counter()
+        import tensorflow as tf
+        took = time.perf_counter() - start
+        a = tf.random.uniform([300, 300])
+        difference = tf.reduce_max(tf.abs(tf.linalg.matmul(a, tf.linalg.inv(a)) - tf.eye(300)))
+        print(took < 0.1, float(difference) < 0.1)
+    """
+    process = warm.begin(warm.make(script(code), warm=True))
+    assert process.warm
+    ended = warm.end(process)
+    assert (ended.code, ended.out) == (0, "True True\n"), ended.err
+
+
+def test_five_at_once_are_isolated_seeded_apart_and_share_memory(warm: Bench) -> None:
+    code = """
+        import os, random, sys, numpy, tensorflow as tf
+        open("/tmp/mine", "x").close()
+        print(float(tf.random.normal([])), numpy.random.rand(), random.random(), flush=True)
+        sys.stdin.read()
+    """
+
+    async def five() -> tuple[list[str], list[int]]:
+        launches = [warm.make(script(code), warm=True, stdin=True) for _ in range(5)]
+        processes = await asyncio.gather(*map(warm.runtime.launch, launches))
+        lines = [(await asyncio.to_thread(os.read, process.stdout, 1000)).decode() for process in processes]
+        used = [limits.usage(process, limit=1) for process in processes]
+        for process in processes:
+            os.close(process.stdin)
+            process.stdin = None
+        assert {(await finish(process)).code for process in processes} == {0}
+        return lines, used
+
+    lines, used = warm.do(five())
+    for column in zip(*(line.split() for line in lines), strict=True):
+        assert len(set(column)) == 5, column
+    assert max(used) < 200 << 20  # a TensorFlow process by itself takes twice that
+
+
+def test_keras_fits_a_model_and_ends_well(warm: Bench) -> None:
+    code = """
+        import keras, numpy as np
+        model = keras.Sequential([keras.layers.Dense(4)])
+        model.compile("sgd", "mse")
+        history = model.fit(np.ones((64, 3)), np.ones((64, 4)), epochs=2, verbose=0)
+        print(len(history.history["loss"]))
+    """
+    ended = warm.run(script(code), warm=True)
+    assert (ended.code, ended.out) == (0, "2\n"), ended.err
+
+
+def test_a_failing_program_fails_as_any_other(warm: Bench) -> None:
+    ended = warm.run(["python", "-m", "labkit.absent"], warm=True)
+    assert (ended.code, ended.err) == (1, f"{sys.executable}: No module named labkit.absent\n")
+    assert warm.run(script("import sys; sys.exit(42)"), warm=True).code == 42
+    assert warm.run(script("import os; os.abort()"), warm=True, init=True).signal == signal.SIGABRT
+    assert warm.run(script("import os; os.kill(os.getpid(), 9)"), warm=True, init=True).signal == signal.SIGKILL
+
+
+def test_what_needs_an_interpreter_of_its_own_gets_one(warm: Bench) -> None:
+    for launch in (
+        warm.make(["python", "-c", "pass"], warm=True, env=ENV | {"OMP_NUM_THREADS": "1"}),
+        warm.make(["python", "-c", "pass"]),
+        warm.make("true", warm=True),
+    ):
+        process = warm.begin(launch)
+        assert not process.warm
+        assert warm.end(process).code == 0
+
+
+def test_a_killed_warm_parent_takes_its_children_along_and_is_started_again(warm: Bench) -> None:
+    process = warm.begin(warm.make(script("import time; time.sleep(100)"), warm=True))
+    assert warm.runtime.warm is not None
+    os.kill(warm.runtime.warm.pid, signal.SIGKILL)
+    assert warm.do(process.wait()).lost
+    close(process)
+    wait_until_gone([process.pid])
+    assert warm.run(script("print(1)"), warm=True).out == "1\n"
+
+
+def test_an_idle_warm_parent_ends_and_comes_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        runtime = Runtime(tmp_path, preload=["json"], idle=0.2)
+        await runtime.start()
+        await runtime.prewarm()
+        first = runtime.warm
+        assert first is not None
+        await asyncio.wait_for(first.closed, 5)
+        await runtime.prewarm()
+        assert runtime.warm is not first
+        await runtime.stop()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_not_root_has_containers_too(tmp_path: Path) -> None:
+    """As nobody, who may not even look into root's home: where Python lies there, it is bound to where he sees it."""
+    if os.geteuid() != 0 or not works("user") or not shutil.which("setpriv"):
+        pytest.skip("needs root, to become nobody")
+    base = Path(sys.base_prefix)
+    home = tmp_path / "home"
+    home.mkdir()
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    os.chown(home, 65534, 65534)
+    (tmp_path / "python").mkdir()
+    code = f"""
+        import asyncio, os
+        from pathlib import Path
+        from labkit.embedded.runtime import Launch, Runtime
+        async def main():
+            runtime = Runtime(Path({str(home)!r}))
+            await runtime.start()
+            print(runtime.isolation, flush=True)
+            root = Path({str(home)!r}, "root")
+            process = await runtime.launch(Launch(["sh", "-c", "id -u; echo $$; cat"], {ENV!r}, "/", root, stdin=True))
+            inside = await runtime.exec(process, ["sh", "-c", "ls -d /tmp"], stdin=False)
+            print(await inside.wait())
+            os.close(process.stdin)
+            print(await process.wait())
+            for one in (process, inside):
+                print(os.read(one.stdout, 100).decode(), os.read(one.stderr, 100).decode(), flush=True)
+            await runtime.stop()
+        asyncio.run(main())
+    """
+    (tmp_path / "main.py").write_text(textwrap.dedent(code))
+    top = Path("/", *base.parts[1:2])  # /root, say, with mode 0700
+    see = f"""
+        mount --bind {base} {tmp_path}/python
+        mount -t tmpfs -o mode=755 none {top}
+        mkdir -p {base}
+        mount --bind {tmp_path}/python {base}
+    """
+    become = f"exec setpriv --reuid 65534 --regid 65534 --clear-groups {sys.executable} {tmp_path}/main.py"
+    hidden = top.stat().st_mode & 0o055 != 0o055 and not Path(sys.prefix).is_relative_to(top)
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "sh", "-ec", (see if hidden else "") + become],
+        env=ENV | {"HOME": str(home)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("Exit(code=0, ") == 2
+    assert [line for line in done.stdout.split("\n") if line and "(" not in line] == ["user", "65534", "1", "/tmp"]
+
+
+def test_a_plain_container_begins_within_the_promised_time(warm: Bench) -> None:
+    took = []
+    for _ in range(9):
+        launch = warm.make(["true"])
+        start = time.perf_counter()
+        process = warm.begin(launch)
+        took.append(time.perf_counter() - start)
+        warm.end(process)
+    assert sorted(took)[2] < 0.05
