@@ -92,7 +92,7 @@ async def _get(source: Object, target: Path) -> None:
                 async for data in response.aiter_bytes(artifacts.CHUNK):
                     file.write(data)
     except httpx.HTTPError as error:
-        raise TaskError(f"loading file from {url} failed: {error or type(error).__name__}") from error
+        raise TaskError(f'Get "{url}": {error or type(error).__name__}') from error
 
 
 def _chmod(path: Path, artifact: Object) -> None:

@@ -82,7 +82,7 @@ def _after_end(parts: list[tuple[bool, str]]) -> list[tuple[bool, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
 
 
 def find(obj: Any, path: str) -> list[Any]:

@@ -83,22 +83,24 @@ def load(text: str) -> Any:
     return found
 
 
+def _failed(why: str) -> TaskError:
+    """What kubectl itself refuses, before it asks the server."""
+    return TaskError(f"no more retries error: {why}")
+
+
 def resource_of(obj: Object) -> Resource:
     """The resource that the object's kind belongs to, or kubectl's words."""
     version, kind = obj.get("apiVersion"), obj.get("kind")
     for what, value in (("apiVersion", version), ("kind", kind)):
         if not value:
-            raise TaskError(
-                f'error: error validating "{SOURCE}": error validating data: {what} not set; if you choose to ignore these '
-                "errors, turn validation off with --validate=false"
-            )
+            hint = "if you choose to ignore these errors, turn validation off with --validate=false"
+            raise _failed(f'error validating "{SOURCE}": error validating data: {what} not set; {hint}')
     found = by_kind(str(version), str(kind))
     if found is None:
         meta = obj.get("metadata") or {}
-        raise TaskError(
-            f'resource mapping not found for name: "{meta.get("name", "")}" namespace: "{meta.get("namespace", "")}" from '
-            f'"{SOURCE}": no matches for kind "{kind}" in version "{version}"\nensure CRDs are installed first'
-        )
+        about = f'name: "{meta.get("name", "")}" namespace: "{meta.get("namespace", "")}" from "{SOURCE}"'
+        why = f'no matches for kind "{kind}" in version "{version}"\nensure CRDs are installed first'
+        raise _failed(f"resource mapping not found for {about}: {why}")
     return found
 
 
@@ -107,14 +109,12 @@ def by_name(words: list[str]) -> tuple[Resource, str]:
     if len(words) == 1 and words[0].count("/") == 1:
         words = words[0].split("/")
     if len(words) != 2:
-        raise TaskError(
-            "error: there is no need to specify a resource type as a separate argument when passing arguments"
-        )
+        raise _failed(f"flags: one TYPE NAME or TYPE/NAME is needed beside the options, not {' '.join(words)!r}")
     kind = words[0].lower()
     for resource in RESOURCES.values():
         if kind in (resource.plural, resource.singular, resource.qualified, *resource.short):
             return resource, words[1]
-    raise TaskError(f'error: the server doesn\'t have a resource type "{words[0]}"')
+    raise _failed(f'the server doesn\'t have a resource type "{words[0]}"')
 
 
 def prepare(task: Task, obj: Object, resource: Resource, action: str) -> Object:
@@ -143,7 +143,7 @@ def words(error: ApiError, action: str) -> str:
         about = f'The {error.details["kind"]} "{error.details.get("name", "")}" is invalid'
         texts = [f"{c['field']}: {c['message']}" if c.get("field") else c["message"] for c in causes]
         if not texts:
-            return about
-        return f"{about}: {texts[0]}" if len(texts) == 1 else about + ": \n" + "\n".join(f"* {t}" for t in texts)
+            return about + "\n"
+        return f"{about}: {texts[0]}\n" if len(texts) == 1 else about + ": \n" + "".join(f"* {t}\n" for t in texts)
     source = f'error when {ACTIONS[action]} "{SOURCE}": ' if action in ACTIONS else ""
     return f"Error from server ({error.reason or error.code}): {source}{error.message}"

@@ -40,9 +40,22 @@ def workflow(obj: Object) -> None:
         _template(_object(template, "spec.templates"))
 
 
+def refilled(obj: Object) -> Object:
+    """A workflow of which parts were left out: Go's struct writes these fields nevertheless."""
+    return obj | {
+        "metadata": {"creationTimestamp": None} | (obj.get("metadata") or {}),
+        "spec": {"arguments": {}} | (obj.get("spec") or {}),
+        "status": {"startedAt": None, "finishedAt": None} | (obj.get("status") or {}),
+    }
+
+
 def _template(template: Object) -> None:
     for field in ("inputs", "outputs", "metadata"):
         template[field] = _object(template.get(field), f"spec.templates.{field}")
+    groups = template.get("steps") or []
+    tasks = (template.get("dag") or {}).get("tasks") or []
+    for call in (*(c for g in groups for c in (g if isinstance(g, list) else [g])), *tasks):
+        _object(call, "spec.templates.steps")["arguments"] = _object(call.get("arguments"), "spec.templates.arguments")
     for field in ("container", "script"):
         if field in template:
             template[field] = {"name": "", "resources": {}} | _object(template[field], f"spec.templates.{field}")

@@ -18,9 +18,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from labkit.embedded import selectors
+from labkit.embedded.api import auth
 from labkit.embedded.api import body as bodies
-from labkit.embedded.argo import artifact_routes, fields, grpc, logs, normal, submit, template_routes, watches
-from labkit.embedded.argo.actions import ACTIONS as _
+from labkit.embedded.argo import (
+    actions,
+    artifact_routes,
+    fields,
+    grpc,
+    logs,
+    normal,
+    submit,
+    template_routes,
+    validate,
+    watches,
+)
 from labkit.embedded.argo.grpc import INTERNAL, INVALID, NOT_FOUND, UNIMPLEMENTED, UNKNOWN, Refusal, call, streaming
 from labkit.embedded.argo.task import PREFIX
 from labkit.embedded.resources import EVENTS, PODS, WORKFLOWS
@@ -130,8 +141,8 @@ async def send(request: Request) -> Response:
 
 @call
 async def get(request: Request) -> Response:
-    workflow = grpc.shown(find(request))
-    return grpc.respond(fields.clean(workflow, request.query_params.get("fields", "")))
+    workflow = fields.clean(grpc.shown(find(request)), request.query_params.get("fields", ""))
+    return grpc.respond(normal.refilled(workflow))
 
 
 @call
@@ -204,7 +215,9 @@ async def list_(request: Request) -> Response:
     if "ext.showRemainingItemCount=true" in request.query_params.get("listOptions.fieldSelector", ""):
         meta["remainingItemCount"] = left
     body = {"metadata": meta, "items": [grpc.shown(w) for w in page] or None}
-    return grpc.respond(fields.clean(body, request.query_params.get("fields", "")))
+    body = fields.clean(body, request.query_params.get("fields", ""))
+    body = {"metadata": {}, "items": None} | body
+    return grpc.respond(body | {"items": [normal.refilled(w) for w in body["items"] or []] or None})
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------
@@ -294,19 +307,19 @@ async def userinfo(request: Request) -> Response:
     about: Object = {"subject": user.name, "groups": list(user.groups)}
     if user.name.startswith("system:serviceaccount:"):
         *_, namespace, account = user.name.split(":")
-        about |= {"serviceAccountName": account, "serviceAccountNamespace": namespace}
+        about |= {"issuer": auth.ISSUER, "serviceAccountName": account, "serviceAccountNamespace": namespace}
     return grpc.respond(about)
 
 
 @call
 async def archived(request: Request) -> Response:
     """The archive needs a database of its own in Argo; here nothing is archived."""
-    return grpc.respond({"metadata": {}, "items": []})
+    return grpc.respond({"metadata": {}, "items": None})
 
 
 @call
 async def unknown(request: Request) -> Response:
-    raise Refusal(UNIMPLEMENTED, "Method Not Allowed")
+    raise Refusal(UNIMPLEMENTED, "Not Implemented")
 
 
 ROOT = "/api/v1/workflows/{namespace}"
