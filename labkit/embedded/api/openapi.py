@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MODULE = "labkit.embedded.api.openapi_build"
 SOURCES = ("openapi_build.py", "custom_schemas.py", "discovery.py")
 PACKAGES = ("kubernetes-validate", "argo-workflows", "kubeflow-training")
+PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 FOR_EVER = {"cache-control": "public, immutable", "vary": "Accept"}
 
 _building = asyncio.Lock()
@@ -94,7 +95,18 @@ async def document(request: Request) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
+async def version_2(request: Request) -> Response:
+    """An OpenAPI v2 document without a kind: clients that find nothing in v3 look here and must find no failure."""
+    if PROTOBUF in request.headers.get("accept", ""):
+        return Response(b"\x0a\x032.0\x12\x0f\x0a\x0aKubernetes\x12\x011", media_type=PROTOBUF)
+    info = {"title": "Kubernetes", "version": "1"}
+    return Response(
+        dump({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}}), media_type="application/json"
+    )
+
+
 routes: list[Route] = [
+    Route("/openapi/v2", version_2),
     Route("/openapi/v3", index),
     Route("/openapi/v3/", index),
     Route("/openapi/v3/{path:path}", document),

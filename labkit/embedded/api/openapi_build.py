@@ -191,7 +191,8 @@ def _operation(verb: str, kind: Kind, schema: str) -> dict[str, Any]:
         "x-kubernetes-group-version-kind": kind._asdict(),
     }
     if verb == "patch":
-        content = {f"application/{form}": {"schema": {"type": "object"}} for form in PATCHES}
+        forms = PATCHES if schema.startswith("io.k8s.") else PATCHES[:-1]  # custom resources: no strategic merge
+        content = {f"application/{form}": {"schema": {"type": "object"}} for form in forms}
         made["requestBody"] = {"required": True, "content": content}
     elif verb in ("create", "update"):
         made["requestBody"] = {"required": True, "content": {"*/*": {"schema": {"$ref": REF + schema}}}}
