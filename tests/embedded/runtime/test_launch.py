@@ -29,8 +29,17 @@ def test_python_programs_are_forked(argv: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["sh", "-c", "python x.py"], ["python"], ["python", "-O", "x.py"], ["python", "-i"], ["pythonic", "x.py"]]
-    + [["python", "--version"], ["/usr/bin/python3", "x.py"], ["no/such/python", "x.py"]],
+    [
+        *(
+            [],
+            ["sh", "-c", "python x.py"],
+            ["python"],
+            ["python", "-O", "x.py"],
+            ["python", "-i"],
+            ["pythonic", "x.py"],
+        ),
+        *(["python", "--version"], ["/usr/bin/python3", "x.py"], ["no/such/python", "x.py"]),
+    ],
 )
 def test_other_programs_are_not(argv: list[str]) -> None:
     assert not may_fork(argv, ENV)
@@ -38,8 +47,10 @@ def test_other_programs_are_not(argv: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "LD_PRELOAD", "PYTHONPATH", "PYTHONHASHSEED", "KERAS_BACKEND"]
-    + ["CUDA_VISIBLE_DEVICES", "XLA_FLAGS", "TF_NUM_INTRAOP_THREADS", "MKL_NUM_THREADS", "omp_num_threads"],
+    [
+        *("TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "LD_PRELOAD", "PYTHONPATH", "PYTHONHASHSEED", "KERAS_BACKEND"),
+        *("CUDA_VISIBLE_DEVICES", "XLA_FLAGS", "TF_NUM_INTRAOP_THREADS", "MKL_NUM_THREADS", "omp_num_threads"),
+    ],
 )
 def test_what_is_read_at_import_needs_an_interpreter_of_its_own(name: str) -> None:
     assert not may_fork(["python", "x.py"], ENV | {name: "1"})

@@ -182,7 +182,12 @@ def test_who_is_not_root_has_containers_too(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.count("Exit(code=0, ") == 2
-    assert [line for line in done.stdout.split("\n") if line and "(" not in line] == ["user", "65534", "1", "/tmp"]
+    assert [line for line in done.stdout.split("\n") if line.strip() and "(" not in line] == [
+        "user",
+        "65534",
+        "1",
+        "/tmp",
+    ]
 
 
 def test_a_plain_container_begins_within_the_promised_time(warm: Bench) -> None:
