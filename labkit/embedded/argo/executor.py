@@ -50,6 +50,7 @@ CONTAINERS: dict[str, Callable[[Task], Awaitable[list[str]]]] = {"init": init, "
 
 async def run(pod: Object, container: str, files: Files) -> Outcome:
     """Do the work of one of the executor's containers in `pod` and say how it ended."""
+    work: Task | None = None
     try:
         work = read(pod, container, files)
         errors = await CONTAINERS[container](work)
@@ -58,8 +59,7 @@ async def run(pod: Object, container: str, files: Files) -> Outcome:
     except Exception as error:  # a bug here must not take the kubelet with it: the pod says what happened
         log.exception("executor of pod %s, container %s", pod["metadata"]["name"], container)
         errors = [f"executor error: {type(error).__name__}: {error}"]
-    else:
+    if work:
         for message in errors:
             work.log(f"executor error: {message}", "error")
-        return Outcome(FAILED, errors[0]) if errors else Outcome()
-    return Outcome(FAILED, errors[0])
+    return Outcome(FAILED, errors[0]) if errors else Outcome()

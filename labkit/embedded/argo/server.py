@@ -222,6 +222,7 @@ async def list_(request: Request) -> Response:
 
 # -- actions ---------------------------------------------------------------------------------------------------------
 
+PHASES = ("Succeeded", "Failed", "Error", "")  # that `set` gives a node
 Act = Callable[[Store, Object, Object], Object]
 
 
@@ -232,11 +233,14 @@ def action(act: Act) -> Callable[[Request], Awaitable[Response]]:
     async def handler(request: Request) -> Response:
         body = await read(request)
         workflow = find(request, "update")
-        body["user"] = grpc.friendly(request.state.user.name)
+        body["user"] = {"User": request.state.user.name}
+        if body.get("phase") not in (*PHASES, None):
+            raise Refusal(INVALID, f"{body['phase']} is an invalid phase to set to")
         try:
             done = act(_store(request), workflow, body)
         except actions.Refused as error:
-            raise Refusal(INTERNAL, str(error)) from error
+            bad = act in (actions.retry, actions.resubmit) and not str(error).startswith("expected parameter")
+            raise Refusal(INVALID if bad else INTERNAL, str(error)) from error
         return grpc.respond(grpc.shown(done))
 
     return handler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.embedded.argo import actions
 from labkit.embedded.argo.grpc import INTERNAL, INVALID, Refusal
 from labkit.embedded.argo.task import PREFIX
 from labkit.embedded.resources import CLUSTERWORKFLOWTEMPLATES, WORKFLOWS, WORKFLOWTEMPLATES, Resource
@@ -49,27 +50,15 @@ def apply(workflow: Object, options: Object) -> None:
     for option, word in (("labels", "labels"), ("annotations", "Annotations")):
         if options.get(option):
             meta[option] = (meta.get(option) or {}) | _pairs(options[option], word, options.get("labels") or "")
-    if options.get("parameters"):
-        override(spec, options["parameters"])
+    try:
+        actions.override(workflow, options.get("parameters"))
+    except actions.Refused as error:
+        raise Refusal(INTERNAL, str(error)) from error
     for field in ("generateName", "name"):
         if options.get(field):
             meta[field] = options[field]
     if options.get("ownerReference"):
         meta.setdefault("ownerReferences", []).append(options["ownerReference"])
-
-
-def override(spec: Object, parameters: list[str]) -> None:
-    """Set arguments of the workflow from NAME=VALUE texts."""
-    given = []
-    for text in parameters:
-        name, equal, value = text.partition("=")
-        if not equal:
-            raise Refusal(INTERNAL, f"expected parameter of the form: NAME=VALUE. Received: {text}")
-        given.append({"name": name, "value": value})
-    names = {p["name"] for p in given}
-    arguments = dict(spec.get("arguments") or {})
-    kept = [p for p in arguments.get("parameters") or [] if p["name"] not in names]
-    spec["arguments"] = arguments | {"parameters": given + kept}
 
 
 def _pairs(text: str, word: str, labels: str) -> dict[str, str]:
