@@ -91,7 +91,9 @@ async def execute(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
     try:
         process = await kubelet.runtime.exec(found[1], command, tty=tty, stdin=wants_stdin)
     except SpawnError as error:
-        await _finish(websocket, _failure("InternalError", f"failed to exec in container: {error}", []))
+        words = f"error executing command in container: {error}"
+        failure = _failure("InternalError", f"Internal error occurred: {words}", [{"message": words}])
+        await _finish(websocket, failure | {"code": 500})
         return
     output = Output(websocket)
     channels = [(STDOUT, process.stdout), (STDERR, process.stderr)]

@@ -25,9 +25,9 @@ def test_a_shell_pod_runs_to_completion(kube: Kube):
 
 
 def test_a_python_pod_runs_to_completion(kube: Kube):
-    kube.pod("p", ["python", "-c", "print(6 * 7)"], image="python:3.11")
+    kube.pod("p", ["python", "-c", "print('six')"], image="python:3.11")
     assert phase(kube.ended("p", 60)) == "Succeeded"
-    assert kube.log("p") == "42\n"
+    assert kube.log("p") == "six\n"
 
 
 def test_an_exit_code_is_told(kube: Kube):
@@ -43,7 +43,7 @@ def test_a_running_pod_is_ready_and_has_its_addresses(kube: Kube):
     assert pod["status"]["podIP"] == pod["status"]["hostIP"] == "127.0.0.1"
     assert pod["status"]["qosClass"] == "BestEffort"
     state = container(pod)
-    assert state["ready"] and state["started"] and state["restartCount"] == 0
+    assert (state["ready"], state["started"], state["restartCount"]) == (True, True, 0)
     assert {c["type"]: c["status"] for c in pod["status"]["conditions"]} == dict.fromkeys(
         ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"], "True"
     )

@@ -1,0 +1,122 @@
+"""The kubelet's pure parts: logs, quantities, expansion, back-off, phases, routes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.embedded import services
+from labkit.embedded.kubelet import env, quantity, status
+from labkit.embedded.kubelet.backoff import BackOff
+from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
+
+
+def text(path, log=None, **options) -> bytes:
+    async def collect() -> bytes:
+        return b"".join([piece async for piece in read(path, log, Options(**options))])
+
+    return asyncio.run(collect())
+
+
+@given(st.lists(st.binary(max_size=40), max_size=12))
+def test_a_log_gives_back_what_was_fed_in_any_pieces(tmp_path_factory, pieces):
+    log = Log(tmp_path_factory.mktemp("log") / "0.log")
+    for piece in pieces:
+        log.feed("stdout", piece)
+    log.close()
+    whole = b"".join(pieces)
+    assert text(log.path) == whole + (b"\n" if whole and not whole.endswith(b"\n") else b"")
+
+
+def test_a_long_line_is_cut_in_the_file_and_whole_for_the_reader(tmp_path):
+    log = Log(tmp_path / "0.log")
+    line = b"x" * (LONGEST * 2 + 5)
+    log.feed("stdout", line + b"\nshort\n")
+    log.close()
+    assert [part.split(b" ")[2] for part in log.path.read_bytes().splitlines()] == [b"P", b"P", b"F", b"F"]
+    assert text(log.path) == line + b"\nshort\n"
+
+
+def test_a_log_keeps_its_newest_lines_within_the_limit(tmp_path):
+    log = Log(tmp_path / "0.log", limit=20_000)
+    for n in range(2000):
+        log.feed("stdout", b"line %d\n" % n)
+    log.close()
+    assert log.path.stat().st_size <= 20_000
+    assert text(log.path).splitlines()[-1] == b"line 1999"
+
+
+def test_a_follower_sees_every_line_once_while_the_file_is_rewritten(tmp_path):
+    async def both() -> bytes:
+        log = Log(tmp_path / "0.log", limit=5_000)
+
+        async def write() -> None:
+            for n in range(400):
+                log.feed("stdout", b"%d\n" % n)
+                await asyncio.sleep(0)
+            log.close()
+
+        writing = asyncio.create_task(write())
+        seen = b"".join([piece async for piece in read(log.path, log, Options(follow=True))])
+        await writing
+        return seen
+
+    assert asyncio.run(both()).split() == [b"%d" % n for n in range(400)]
+
+
+def test_expansion_leaves_unknown_references_and_halves_dollars():
+    known = {"A": "1", "B": "$(A)"}
+    assert env.expand("$(A) $(B) $(C) $$(A) $$$(A) $A $", known) == "1 $(A) $(C) $(A) $1 $A $"
+
+
+def test_quantities_are_exact():
+    assert quantity.whole("1Gi") == 2**30
+    assert quantity.whole("1500m") == 2
+    assert quantity.parse("0.5") * 2 == 1
+    assert quantity.whole("2e3") == 2000
+
+
+def test_back_off_begins_at_once_doubles_and_forgets():
+    back_off = BackOff()
+    assert [back_off.failed() for _ in range(7)] == [0, 10, 20, 40, 80, 160, 300]
+    assert back_off.failed(ran=601) == 0
+
+
+def states(*codes: int | None, kind: str = "main") -> list[status.ContainerState]:
+    """Containers that have ended with a code, or run (None)."""
+    found = []
+    for n, code in enumerate(codes):
+        state = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
+        found.append(status.ContainerState(f"{kind}{n}", "i", kind, state=state))
+    return found
+
+
+def test_phases_follow_the_containers_and_the_policy():
+    assert status.phase("Never", states(0, 0)) == "Succeeded"
+    assert status.phase("Never", states(0, 1)) == "Failed"
+    assert status.phase("Never", states(None, 1)) == "Running"
+    assert status.phase("OnFailure", states(0, 1)) == "Running"
+    assert status.phase("Always", states(0)) == "Running"
+    waiting = [status.ContainerState("m", "i")]
+    assert status.phase("Never", waiting) == "Pending"
+    assert status.phase("Never", states(1, kind="init") + waiting) == "Failed"
+    assert status.phase("OnFailure", states(1, kind="init") + waiting) == "Pending"
+
+
+def test_a_service_port_leads_to_the_ready_endpoints_of_its_name():
+    service = {
+        "metadata": {"namespace": "n", "name": "s", "annotations": {"labkit.dev/ports": '{"80": 20031, "81": 20032}'}},
+        "spec": {"clusterIP": "127.0.0.1", "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]},
+    }
+    slices = [
+        {
+            "metadata": {"namespace": "n", "labels": {"kubernetes.io/service-name": "s"}},
+            "ports": [{"name": "a", "port": 20001}],
+            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": ready}}],
+        }
+        for ready in (True, False)
+    ]
+    assert services.routes([service], slices) == {20031: [("127.0.0.1", 20001)], 20032: []}
+    assert services.routes([service], slices[1:]) == {20031: [], 20032: []}
