@@ -13,6 +13,7 @@ caller's own copies; those in an `Event` are shared and must not be changed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sqlite3
@@ -35,6 +36,7 @@ Key = tuple[str, str]  # namespace ("" for cluster-scoped), name
 Admit = Callable[["Store", str, Resource, Object, Object | None], Object]
 
 SCHEMA_VERSION = 1
+HISTORY_BYTES = 16 * 2**20  # of JSON that the history may hold, however few the events
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
@@ -64,6 +66,21 @@ class Event:
         return meta.get("namespace", ""), meta["name"]
 
 
+@dataclass(slots=True)
+class _Past:
+    """An event as the history keeps it: unparsed, since few are ever asked for again."""
+
+    type: str
+    resource: Resource
+    version: int
+    raw: bytes
+    previous: bytes | None
+
+    def event(self) -> Event:
+        before = json.loads(self.previous) if self.previous else None
+        return Event(self.type, self.resource, json.loads(self.raw), before, self.version, self.raw)
+
+
 @dataclass
 class _Entry:
     raw: bytes
@@ -80,7 +97,8 @@ class Store:
         self.lock = threading.RLock()
         self._objects: dict[str, dict[str, dict[str, _Entry]]] = {key: {} for key in RESOURCES}
         self._owned: dict[str, set[tuple[str, str, str]]] = {}  # owner's uid -> (resource, namespace, name)
-        self._history: deque[Event] = deque(maxlen=history)
+        self._history: deque[_Past] = deque()
+        self._history_length, self._history_bytes = history, 0
         self._watchers: dict[int, Callable[[Event], None]] = {}
         self._next_watcher = 0
         self._dirty = self.closed = False
@@ -201,12 +219,13 @@ class Store:
         with self.lock:
             return sum(1 for _ in self._entries(resource, namespace))
 
-    def owned(self, uid: str, resource: Resource | None = None) -> List[Object]:
-        """Copies of the objects that name `uid` among their ownerReferences, of one resource or of all."""
+    def owned(self, uid: str, resource: Resource | None = None, *, shared: bool = False) -> List[Object]:
+        """Copies of the objects that name `uid` among their ownerReferences, of one resource or of all; `shared` gives
+        the stored objects themselves, which must not be changed: for controllers of many objects."""
         with self.lock:
             keys = sorted(k for k in self._owned.get(uid, ()) if resource is None or k[0] == resource.qualified)
             entries = [self._entry(RESOURCES[r], ns, name) for r, ns, name in keys]
-            return [json.loads(e.raw) for e in entries if e]
+            return [e.object if shared else json.loads(e.raw) for e in entries if e]
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -322,9 +341,10 @@ class Store:
         statement = "INSERT OR REPLACE INTO object(resource, namespace, name, version, body) VALUES(?, ?, ?, ?, ?)"
         self._commit(statement, row, version)
         self.version = version
-        self._remember(resource, json.loads(raw), raw)
-        self._tell(Event("MODIFIED" if entry else "ADDED", resource, json.loads(raw),
-                         entry.object if entry else None, version, raw))  # fmt: skip
+        kept = json.loads(raw)
+        self._remember(resource, kept, raw)
+        kind, before = ("MODIFIED", entry.object) if entry else ("ADDED", None)
+        self._tell(Event(kind, resource, kept, before, version, raw), entry)
         return obj
 
     # -- deleting ----------------------------------------------------------------------------------------------------
@@ -407,15 +427,19 @@ class Store:
         entry = self._forget(resource, namespace, name)
         meta["resourceVersion"] = str(version)
         raw = dump(obj)
-        self._tell(Event("DELETED", resource, json.loads(raw), entry.object if entry else None, version, raw))
+        before = entry.object if entry else None
+        self._tell(Event("DELETED", resource, json.loads(raw), before, version, raw), entry)
         return obj
 
     # -- watching ----------------------------------------------------------------------------------------------------
 
-    def _tell(self, event: Event) -> None:
-        if len(self._history) == self._history.maxlen:
-            self._oldest = self._history[0].version
-        self._history.append(event)
+    def _tell(self, event: Event, entry: _Entry | None) -> None:
+        self._history.append(_Past(event.type, event.resource, event.version, event.raw, entry.raw if entry else None))
+        self._history_bytes += len(event.raw)
+        while len(self._history) > self._history_length or self._history_bytes > HISTORY_BYTES:
+            past = self._history.popleft()
+            self._oldest = past.version
+            self._history_bytes -= len(past.raw)
         for call in list(self._watchers.values()):
             call(event)
 
@@ -427,9 +451,9 @@ class Store:
             if since is not None:
                 if since < self._oldest:
                     raise gone(self._oldest, since)
-                for event in self._history:
-                    if event.version > since:
-                        call(event)
+                missed = itertools.takewhile(lambda e: e.version > since, reversed(self._history))
+                for past in reversed(list(missed)):
+                    call(past.event())
             number = self._next_watcher = self._next_watcher + 1
             self._watchers[number] = call
         return lambda: self._watchers.pop(number, None) and None

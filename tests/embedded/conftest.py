@@ -86,9 +86,9 @@ def launch(folder: ClusterFolder, port: int) -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], ApiServer]]:
-    """Makes servers, and ends them with the module."""
+    """Makes servers, and ends them with the run."""
     made: list[ApiServer] = []
 
     def start() -> ApiServer:
@@ -111,9 +111,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], A
                 server.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api_server(servers: Callable[[], ApiServer]) -> ApiServer:
-    """One server for the tests of a module; a test that needs an untouched one takes a namespace of its own."""
+    """One server for all tests; each takes a namespace of its own (`namespace`)."""
     return servers()
 
 
@@ -122,3 +122,13 @@ def http(api_server: ApiServer) -> Iterator[httpx.Client]:
     """A client of `api_server` as its administrator."""
     with api_server.client() as client:
         yield client
+
+
+@pytest.fixture
+def namespace(http: httpx.Client) -> Iterator[str]:
+    """A fresh namespace of `api_server`, deleted afterwards."""
+    made = http.post("/api/v1/namespaces", json={"metadata": {"generateName": "test-"}})
+    assert made.status_code == 201, made.text
+    name = made.json()["metadata"]["name"]
+    yield name
+    http.delete(f"/api/v1/namespaces/{name}")

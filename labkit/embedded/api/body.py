@@ -7,6 +7,7 @@ all bounds, lone surrogates) is refused or mended here, so that everything behin
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
@@ -44,7 +45,7 @@ def unsupported(accepted: tuple[str, ...]) -> ApiError:
 
 
 def decode(data: bytes, media: str, kind: str = "") -> tuple[Any, list[str]]:
-    """The data, and the names of keys that some JSON object holds twice. `kind` is for the error's text."""
+    """The data, and the paths of the keys that stand in it twice. `kind` is for the error's text."""
     try:
         if media in ("", "*/*", "application/json"):
             return _json(data)
@@ -63,20 +64,32 @@ def decode(data: bytes, media: str, kind: str = "") -> tuple[Any, list[str]]:
 
 
 def _json(data: bytes) -> tuple[Any, list[str]]:
-    twice: list[str] = []
+    twice: dict[int, list[str]] = {}  # by the identity of the object that has them
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(items)
         if len(made) != len(items):
-            seen: set[str] = set()
-            twice.extend(k for k, _ in items if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+            names = [k for k, _ in items]
+            twice[id(made)] = sorted({k for k in names if names.count(k) > 1}) if len(names) < 1000 else names[:1]
         return made
 
     text = data.decode("utf-8", "replace")
     found = json.loads(text, object_pairs_hook=pairs, parse_float=_float, parse_constant=_constant)
+    paths = list(_paths(found, "", twice)) if twice else []
     if "\\ud" in text or "\\uD" in text:
         found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
-    return found, twice
+    return found, paths
+
+
+def _paths(value: Any, path: str, twice: dict[int, list[str]]) -> Iterator[str]:
+    """The paths of the keys that stand twice."""
+    if isinstance(value, dict):
+        yield from (f"{path}.{k}" if path else k for k in twice.get(id(value), ()))
+        for name, inner in value.items():
+            yield from _paths(inner, f"{path}.{name}" if path else name, twice)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _paths(inner, f"{path}[{i}]", twice)
 
 
 def _float(text: str) -> float:

@@ -50,7 +50,11 @@ class Decoder:
             if known is None:
                 self.unknown.append(here)
             elif inner is not None or (self.custom and path):
-                made[name] = self._value(known, inner, here, f"{dotted}.{name}" if dotted else name, struct)
+                found = self._value(known, inner, here, f"{dotted}.{name}" if dotted else name, struct)
+                # Go leaves empty lists and maps out when it writes an object, so they can't be told from absent ones.
+                empty = found in ({}, []) and known.kind in ("map", "list")
+                if not empty or (self.custom and not here.startswith("metadata")):
+                    made[name] = found
         if self.custom:
             for name in schema.required:
                 if name not in made:
@@ -128,9 +132,10 @@ class Decoder:
     def _time(self, schema: Schema, value: Any, path: str, dotted: str, struct: str) -> Any:
         if self.custom and value is None:
             return None
-        if not isinstance(value, str) or not TIME.fullmatch(value):
-            text = f'"{value}"' if isinstance(value, str) else _go(value)
-            raise Unreadable(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse {text} as "2006"')
+        if not isinstance(value, str):
+            raise Unreadable(f"json: cannot unmarshal {_go(value)} into Go value of type string")
+        if not TIME.fullmatch(value):
+            raise Unreadable(f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse "{value}" as "2006"')
         return value
 
     def _wrong(self, schema: Schema, value: Any, path: str, dotted: str, struct: str) -> Any:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from labkit.embedded.api import answer, apply, auth, body, lists, options, patch, subresources, validation, watch
 from labkit.embedded.api.targets import Target, parse
 from labkit.embedded.resources import CLAIMS, JOBS, PODS, SERVICEACCOUNTS, SERVICES, Resource
-from labkit.embedded.status import ApiError, bad_request, forbidden, not_found
+from labkit.embedded.status import ApiError, bad_request, cause, forbidden, invalid, not_found
 from labkit.embedded.store import Object, Store
 
 Handler = Callable[[Request, Target], Awaitable[ASGIApp]]
@@ -141,6 +141,9 @@ async def _put(request: Request, target: Target, save: Callable[..., Object]) ->
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
     _same_namespace(meta, target)
     old = store.get(resource, target.namespace, target.name)
+    if resource.custom and not meta.get("resourceVersion"):
+        words = "Invalid value: 0: must be specified for an update"
+        raise invalid(resource, target.name, [cause("FieldValueInvalid", "metadata.resourceVersion", words)])
     apply.track(resource, old, obj, chosen.manager, target.subresource)
     saved = save(resource, obj, dry_run=chosen.dry_run)
     return answer.one(request, resource, saved, 200, warnings)

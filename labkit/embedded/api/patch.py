@@ -16,7 +16,7 @@ from starlette.requests import Request
 from labkit.embedded.api import apply, body, schemas, strategic
 from labkit.embedded.api.options import WriteOptions, refuse
 from labkit.embedded.api.targets import Target
-from labkit.embedded.status import ApiError, bad_request
+from labkit.embedded.status import ApiError, bad_request, cause
 from labkit.embedded.store import Object, dump
 
 JSON_PATCH, MERGE = "application/json-patch+json", "application/merge-patch+json"
@@ -89,12 +89,18 @@ def _json_patch(operations: Any) -> Patch:
         try:
             made = jsonpatch.JsonPatch(operations).apply(old)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError) as error:
-            raise ApiError(422, "Invalid", _why(operations, error)) from error
+            raise _rejected(_why(operations, error)) from error
         if not isinstance(made, dict):
-            raise ApiError(422, "Invalid", "the patched document is not an object")
+            raise _rejected("the patched document is not an object")
         return made
 
     return Patch(run)
+
+
+def _rejected(why: str) -> ApiError:
+    """Upstream tells only that; here the cause says why."""
+    words = "the server rejected our request due to an error in our request"
+    return ApiError(422, "Invalid", words, {"causes": [cause("FieldValueInvalid", "patch", why)]})
 
 
 def _why(operations: list[Any], error: Exception) -> str:

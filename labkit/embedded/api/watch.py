@@ -25,7 +25,7 @@ from labkit.embedded.api.targets import Target
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Event, Store, dump
 
-QUEUE = 10_000  # lines that may wait for one client
+QUEUE, QUEUE_BYTES = 10_000, 16 * 2**20  # lines that may wait for one client, and what they may weigh
 BOOKMARK_SECONDS = 60.0
 TIMEOUT_SECONDS = 1800  # at least, when the client names none; spread up to twice that, as upstream
 GATHER_SECONDS = 0.002  # lines that come in a burst leave together
@@ -72,6 +72,7 @@ class Watcher:
         self.match = selection(target, options)
         self.form = answer.form(request)
         self.lines: deque[bytes] = deque()
+        self.waiting = self.initial = 0  # bytes of events that wait, lines of what was there at the start
         self.wake = asyncio.Event()
         self.loop, self.thread = asyncio.get_running_loop(), threading.get_ident()
         self.ended = self.overflown = False
@@ -100,6 +101,7 @@ class Watcher:
         raws, version = self.store.list_raw(self.target.resource, self.target.namespace or None, self.match)
         for raw in raws:
             self.lines.append(self._shape("ADDED", raw, None))
+        self.initial = len(self.lines)
         if self.options.initial and self.options.bookmarks:
             self.lines.append(self._bookmark(version, {"k8s.io/initial-events-end": "true"}))
 
@@ -142,8 +144,10 @@ class Watcher:
         return _line("BOOKMARK", dump(obj))
 
     def put(self, line: bytes) -> None:
-        if len(self.lines) >= QUEUE:
+        self.waiting += len(line)
+        if len(self.lines) >= QUEUE + self.initial or self.waiting > QUEUE_BYTES:
             self.ended = self.overflown = True
+            self.lines.clear()
         else:
             self.lines.append(line)
         self._wake()
@@ -201,6 +205,7 @@ class Watcher:
                     await asyncio.sleep(early)
                 data = b"".join(self.lines)
                 self.lines.clear()
+                self.waiting = self.initial = 0
                 sent = self.loop.time()
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             elif self.ended or (left := deadline - self.loop.time()) <= 0:
