@@ -90,7 +90,8 @@ async def act(task: Task, action: str) -> tuple[Resource, Object] | None:
     meta = obj["metadata"]
     if not meta.get("name"):
         raise TaskError("Kind and name are both required but at least one of them is missing from the manifest")
-    task.log(f"kubectl {action} {' '.join(str(f) for f in template.get('flags') or [])} -f {manifest.SOURCE} -o json")
+    words = [action, *(str(f) for f in template.get("flags") or []), "-f", manifest.SOURCE, "-o", "json"]
+    task.log(f"kubectl {' '.join(words)}")
     try:
         found = await ACTIONS[action](task, resource, meta, body, flags)
     except KeyError:
