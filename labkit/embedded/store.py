@@ -215,6 +215,13 @@ class Store:
             found.sort(key=lambda e: (e.object["metadata"].get("namespace", ""), e.object["metadata"]["name"]))
             return [e.raw for e in found], self.version
 
+    def peek(
+        self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
+    ) -> list[Object]:
+        """The matching objects themselves, in no order: for readers in a hurry, who must not change them."""
+        with self.lock:
+            return [e.object for e in self._entries(resource, namespace) if match is None or match(e.object)]
+
     def count(self, resource: Resource, namespace: str | None = None) -> int:
         with self.lock:
             return sum(1 for _ in self._entries(resource, namespace))

@@ -7,7 +7,6 @@ entrypoint, then hooks and the exit handler, and write the workflow once if anyt
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterable
 
@@ -127,6 +126,7 @@ def _operate(op: Operation) -> None:
         _set_deadline(op)
         podstate.gather(op)
         podstate.assess(op)
+        locks.release_ended(op)
     if op.spec.get("suspend"):
         raise _Halt
     _make_claims(op)
@@ -143,7 +143,7 @@ def _operate(op: Operation) -> None:
 def _prepare(op: Operation) -> None:
     """Spec, artifact repository, reported outputs, validation, variables."""
     try:
-        op.spec = copy.deepcopy(spec.execution_spec(op.workflow, op.store))
+        op.spec = dict(spec.execution_spec(op.workflow, op.store))
     except spec.SpecError as error:
         _end(op, "Error", str(error))
         raise _Halt from None

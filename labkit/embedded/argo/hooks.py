@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
-from labkit.embedded.argo import execute, expressions, gotext, templating
+from labkit.embedded.argo import execute, expressions, templating
 from labkit.embedded.argo import scope as scopes
-from labkit.embedded.argo.operation import Object, Operation, OperationError, fulfilled
+from labkit.embedded.argo.operation import Object, Operation, OperationError, ParallelismReached, fulfilled
 from labkit.embedded.argo.scope import Scope
 from labkit.embedded.argo.spec import Source
 
@@ -75,15 +76,15 @@ def _execute(
     *,
     on_exit: bool,
 ) -> Object | None:
+    node = op.node(name)
+    if node is not None and execute.settled(op, node):
+        return node
     outputs = scopes.last_attempt(op, parent).get("outputs") or {}
     given = hook.get("arguments")
-    if given and op.node(name) is None:
+    if given:
+        scopes.add_outputs(scope, prefix, outputs)
         for parameter in outputs.get("parameters") or ():
-            scope.values[f"{prefix}.outputs.parameters.{parameter['name']}"] = gotext.text(parameter.get("value", ""))
-        for artifact in outputs.get("artifacts") or ():
-            scope.values[f"{prefix}.outputs.artifacts.{artifact['name']}"] = artifact
-        if outputs.get("result") is not None:
-            scope.values[f"{prefix}.outputs.result"] = outputs["result"]
+            scope.values.setdefault(f"{prefix}.outputs.parameters.{parameter['name']}", "")
     if given:
         try:
             given = templating.replace(given, {**op.variables, **scope.parameters()}, unresolved=True)
@@ -92,9 +93,11 @@ def _execute(
         given = scopes.resolve_artifacts(scope, given)
     holder = {k: hook[k] for k in ("template", "templateRef") if hook.get(k)}
     flag = {"hooked": True}
-    node = execute.template(op, name, holder, source, given, boundary, flag=flag, on_exit=on_exit)
-    op.adopt(parent["name"], name)
-    return node
+    with contextlib.suppress(ParallelismReached):
+        execute.template(op, name, holder, source, given, boundary, flag=flag, on_exit=on_exit)
+    if op.node(name) is not None:
+        op.adopt(parent["name"], name)
+    return op.node(name)
 
 
 def run_for_workflow(op: Operation, source: Source) -> bool:
@@ -109,8 +112,11 @@ def run_for_workflow(op: Operation, source: Source) -> bool:
         if op.node(node_name) is None and not _holds(op, hook["expression"], {}):
             continue
         holder = {k: hook[k] for k in ("template", "templateRef") if hook.get(k)}
-        node = execute.template(op, node_name, holder, source, hook.get("arguments"), "", flag={"hooked": True})
-        op.adopt(op.name, node_name)
+        with contextlib.suppress(ParallelismReached):
+            execute.template(op, node_name, holder, source, hook.get("arguments"), "", flag={"hooked": True})
+        node = op.node(node_name)
+        if node is not None:
+            op.adopt(op.name, node_name)
         ended = ended and node is not None and fulfilled(node)
     return ended
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from labkit.embedded.argo.operation import Object, Operation, OperationError
+from labkit.embedded.argo.operation import Object, Operation, OperationError, fulfilled
 from labkit.embedded.resources import CONFIGMAPS, WORKFLOWS
 from labkit.embedded.store import Event, Key, Store
 
@@ -84,7 +84,7 @@ def _others(op: Operation) -> list[Object]:
         active = status.get("synchronization") and status.get("phase") not in _DONE
         return bool(active) and workflow["metadata"]["uid"] != me
 
-    return op.store.list(WORKFLOWS, None, concerned)  # type: ignore[arg-type]
+    return op.store.peek(WORKFLOWS, None, concerned)  # type: ignore[arg-type]
 
 
 def acquire(op: Operation, synchronization: Object, key: str) -> str:
@@ -199,6 +199,17 @@ def leave(op: Operation, node: Object) -> None:
         release(op, _key(op, node["id"]))
 
 
+def release_ended(op: Operation) -> None:
+    """Give back what nodes hold that have ended meanwhile."""
+    prefix = f"{op.namespace}/{op.name}/"
+    for kind in list(op.status.get("synchronization") or ()):
+        for entry in list(_entries(op.workflow, kind, "holding")):
+            for key in entry["holders"] if kind == "semaphore" else [entry["holder"]]:
+                node = op.nodes.get(key.removeprefix(prefix)) if key.startswith(prefix) else None
+                if node is not None and fulfilled(node):
+                    release(op, key)
+
+
 def waiting(event: Event, store: Store) -> list[Key]:
     """The workflows that wait for a lock, when one that holds or held some has changed."""
     before = ((event.previous or {}).get("status") or {}).get("synchronization")
@@ -209,5 +220,5 @@ def waiting(event: Event, store: Store) -> list[Key]:
         tables = ((workflow.get("status") or {}).get("synchronization") or {}).values()
         return any(table.get("waiting") for table in tables)
 
-    found = store.list(WORKFLOWS, None, waits_for_any)  # type: ignore[arg-type]
+    found = store.peek(WORKFLOWS, None, waits_for_any)  # type: ignore[arg-type]
     return [(w["metadata"]["namespace"], w["metadata"]["name"]) for w in found]

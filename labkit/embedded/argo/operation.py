@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ Object = dict[str, Any]
 
 COMPLETED = ("Succeeded", "Failed", "Error")
 FAILURES = ("Failed", "Error")
+LONGEST_PASS = 0.03  # seconds of CPU for which new pods are made before others get their turn
 _SEPARATOR = re.compile(r"^(\[\d+\])?\.")
 
 
@@ -79,6 +81,8 @@ class Operation:
     again: float | None = None
     changed: bool = False
     depth: int = 0
+    made: int = 0  # pods in this pass
+    begun: float = field(default_factory=time.thread_time)
     _children: dict[str, set[str]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
 
@@ -243,6 +247,13 @@ class Operation:
         if node["id"] in self.pods:
             return True
         return self.store.raw(PODS, self.namespace, self.pod_name(node["name"], names.template_of(node))) is not None
+
+    def spend(self) -> None:
+        """Before a pod is made: ParallelismReached, with another pass at once, where this one has taken its time."""
+        if self.made and time.thread_time() - self.begun > LONGEST_PASS:
+            self.again = 0.0
+            raise ParallelismReached
+        self.made += 1
 
     # -- time and shutdown -------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ def run(op: Operation, call: Call, template: Object) -> None:
     """Make the node's pod, unless there is one."""
     node = op.node(call.name)
     if node is None:
+        op.spend()
         node = op.start(call.name, "Pod", call.holder, call.source.label, call.boundary, "Pending",
                         flag=call.flag, template=template)  # fmt: skip
     elif node["phase"] != "Pending":

@@ -21,14 +21,14 @@ LATE = "Step exceeded its deadline"
 
 
 def gather(op: Operation) -> None:
-    """Find the workflow's pods that it is not done with, by the ids of their nodes."""
+    """Find the workflow's pods that it is not done with, by the ids of their nodes; they are the store's, to be read."""
 
     def mine(pod: Any) -> bool:
         labels = pod["metadata"].get("labels") or {}
         return labels.get(names.WORKFLOW_LABEL) == op.name and labels.get(names.COMPLETED_LABEL) != "true"
 
     uid = op.workflow["metadata"]["uid"]
-    for pod in op.store.list(PODS, op.namespace, mine):
+    for pod in op.store.peek(PODS, op.namespace, mine):
         if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ()):
             annotations = pod["metadata"].get("annotations") or {}
             op.pods[annotations.get(names.NODE_ID) or op.id(annotations.get(names.NODE_NAME, ""))] = pod
@@ -104,6 +104,8 @@ def _ended(container: Object) -> Object | None:
 
 def _assess_pod(op: Operation, node: Object, pod: Object) -> None:
     phase = (pod.get("status") or {}).get("phase") or "Pending"
+    if phase == "Running" == node["phase"]:
+        return
     message: str | None = None
     new = phase
     if phase == "Pending":

@@ -19,7 +19,7 @@ def run(op: Operation, call: Call, template: Object) -> None:
         node = op.start(call.name, "Suspend", call.holder, call.source.label, call.boundary, "Running",
                         flag=call.flag, template=template)  # fmt: skip
         _offer_choices(node)
-        supplied = [p for p in (template.get("outputs") or {}).get("parameters") or ()
+        supplied = [dict(p) for p in (template.get("outputs") or {}).get("parameters") or ()
                     if (p.get("valueFrom") or {}).get("supplied") is not None]  # fmt: skip
         if supplied:
             node["outputs"] = {"parameters": supplied}
