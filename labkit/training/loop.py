@@ -6,6 +6,7 @@ loss and accuracy. Steps count from 0; a checkpoint's number is the next step to
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,9 +49,13 @@ class Run:
 
 
 def configure_threads(options: Options) -> None:
-    """Several processes share few cores: more threads than that only wait for each other."""
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(2)
+    """Several processes share few cores: more threads than that only wait for each other.
+
+    Where TensorFlow runs already, as in a notebook, its threads stay as they are.
+    """
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(2)
 
 
 def begin(options: Options, task: Task) -> Run:
