@@ -399,11 +399,14 @@ def test_diff_shows_what_apply_would_change(kubectl: Kubectl) -> None:
     assert kubectl.json("cm", "c")["data"] == {"a": "1"}
 
 
-def test_edit_writes_back_what_the_editor_leaves(kubectl: Kubectl) -> None:
+def test_edit_writes_back_what_the_editor_leaves(kubectl: Kubectl, tmp_path: Path) -> None:
     kubectl.apply(configmap("c", a="old"), tfjob("tf"))
     assert kubectl("edit", "cm", "c", EDITOR="sed -i s/old/new/") == "configmap/c edited\n"
     assert kubectl.json("cm", "c")["data"] == {"a": "new"}
-    assert kubectl("edit", "tfjob", "tf", EDITOR="sed -i s/^spec:/spec:\\n\\ \\ successPolicy:\\ AllWorkers/").strip()
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/^spec:/spec:\\n  successPolicy: AllWorkers/' $1\n")
+    editor.chmod(0o700)
+    assert kubectl("edit", "tfjob", "tf", EDITOR=str(editor)) == "tfjob.kubeflow.org/tf edited\n"
     assert kubectl.json("tfjob", "tf")["spec"]["successPolicy"] == "AllWorkers"
     assert kubectl.run("edit", "cm", "c", EDITOR="true").out == "Edit cancelled, no changes made.\n"
 
