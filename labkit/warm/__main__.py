@@ -26,6 +26,8 @@ def main() -> None:
     loaded = {name: load(name) for name in options.preload.split(",") if name}
     gc.collect()
     gc.freeze()
+    if loaded and linux.available and not options.portable:
+        linux.release_file_pages()
     Parent(sock, loaded).run()
     os._exit(0)  # nothing to finalize, and no exit handler of a preloaded module shall run here
 

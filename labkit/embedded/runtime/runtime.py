@@ -58,15 +58,13 @@ class Runtime:
         self.preload = preload
         self.idle = idle
         self.mechanisms: dict[str, str] = {}
-        self.plain: AsyncParent | None = None
-        self.warm: AsyncParent | None = None
-        self.starting = asyncio.Lock()
+        self.parents: dict[str, asyncio.Task[AsyncParent]] = {}
         self.retiring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         if not self.isolation:
             self.isolation = await self.detect()
-        await self.plain_parent()
+        await self.parent("plain")
         self.mechanisms = {
             "isolation": ISOLATION[self.isolation],
             "processes": "plain spawns" if self.portable else "warm forks for Python, plain forks",
@@ -77,15 +75,17 @@ class Runtime:
         """End every program, and the parents."""
         if self.retiring:
             self.retiring.cancel()
-        for parent in (self.plain, self.warm):
-            if parent:
+        for task in self.parents.values():
+            task.cancel()  # without effect on one that is done
+        for parent in await asyncio.gather(*self.parents.values(), return_exceptions=True):
+            if isinstance(parent, AsyncParent):
                 await parent.stop()
-        self.plain = self.warm = None
+        self.parents.clear()
 
     async def prewarm(self) -> None:
         """Have the warm parent ready; nothing happens where there is none."""
         if not self.portable:
-            await self.warm_parent()
+            await self.parent("warm")
 
     async def detect(self) -> str:
         """Which kind of isolation works here, found out by doing it: "root", "user" or "none"."""
@@ -101,22 +101,35 @@ class Runtime:
 
     # parents
 
-    async def plain_parent(self) -> AsyncParent:
-        async with self.starting:
-            if self.plain is None or not self.plain.alive:
-                self.plain = await self.parent(self.own())
-            return self.plain
+    @property
+    def plain(self) -> AsyncParent | None:
+        """The parent that execs, while it lives."""
+        return self.living("plain")
 
-    async def warm_parent(self) -> AsyncParent:
-        async with self.starting:
-            if self.warm is None or not self.warm.alive:
-                self.warm = await self.parent([*self.preload, *self.own()])
-                self.retiring = asyncio.create_task(self.retire(self.warm))
-            return self.warm
+    @property
+    def warm(self) -> AsyncParent | None:
+        """The parent with TensorFlow, while it lives."""
+        return self.living("warm")
 
-    async def parent(self, preload: Sequence[str]) -> AsyncParent:
+    def living(self, name: str) -> AsyncParent | None:
+        task = self.parents.get(name)
+        started = task and task.done() and not task.cancelled() and not task.exception()
+        return task.result() if task and started and task.result().alive else None
+
+    async def parent(self, name: str) -> AsyncParent:
+        """The living parent of this name, started if need be: once, however many wait and whoever gives up waiting."""
+        task = self.parents.get(name)
+        if task is None or (task.done() and not self.living(name)):
+            task = self.parents[name] = asyncio.create_task(self.begin(name))
+        return await asyncio.shield(task)
+
+    async def begin(self, name: str) -> AsyncParent:
+        preload = [*(self.preload if name == "warm" else ()), *self.own()]
         namespaces = "" if self.isolation == "none" else self.isolation
-        return await AsyncParent.start(preload, portable=self.portable, namespaces=namespaces, log=self.log())
+        parent = await AsyncParent.start(preload, portable=self.portable, namespaces=namespaces, log=self.log())
+        if name == "warm":
+            self.retiring = asyncio.create_task(self.retire(parent))
+        return parent
 
     async def retire(self, parent: AsyncParent) -> None:
         """End a parent that nobody has used for long."""
@@ -143,7 +156,13 @@ class Runtime:
         (launch.root / "tmp").mkdir(parents=True, exist_ok=True)
         (launch.root / "tmp").chmod(0o1777)
         warm = launch.warm and not self.portable and may_fork(launch.argv, launch.env, environment())
-        parent = await (self.warm_parent() if warm else self.plain_parent())
+        try:
+            parent = await self.parent("warm" if warm else "plain")
+        except SpawnError:
+            if not warm:
+                raise
+            warm = False  # it ended while importing: the log says why
+            parent = await self.parent("plain")
         if self.isolation == "none":
             spawn = self.translated(launch, warm)
         else:

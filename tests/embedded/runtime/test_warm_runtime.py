@@ -51,6 +51,29 @@ def test_tensorflow_is_there_at_once_and_computes(warm: Bench) -> None:
     assert (ended.code, ended.out) == (0, "True True\n"), ended.err
 
 
+def test_an_idle_warm_parent_holds_no_more_than_its_own_memory(warm: Bench) -> None:
+    assert warm.runtime.warm is not None
+    with open(f"/proc/{warm.runtime.warm.pid}/smaps_rollup") as file:
+        resident = next(int(line.split()[1]) for line in file if line.startswith("Rss:"))
+    assert resident < 400_000
+
+
+def test_a_launch_that_gives_up_does_not_stop_the_start_for_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        runtime = Runtime(tmp_path, preload=["json"])
+        await runtime.start()
+        first = asyncio.create_task(runtime.prewarm())
+        second = asyncio.create_task(runtime.prewarm())
+        await asyncio.sleep(0)
+        first.cancel()
+        await second
+        assert runtime.warm is not None
+        await runtime.stop()
+        assert runtime.warm is None
+
+    asyncio.run(scenario())
+
+
 def test_five_at_once_are_isolated_seeded_apart_and_share_memory(warm: Bench) -> None:
     code = """
         import os, random, sys, numpy, tensorflow as tf
