@@ -408,7 +408,7 @@ def test_edit_writes_back_what_the_editor_leaves(kubectl: Kubectl, tmp_path: Pat
     editor.chmod(0o700)
     assert kubectl("edit", "tfjob", "tf", EDITOR=str(editor)) == "tfjob.kubeflow.org/tf edited\n"
     assert kubectl.json("tfjob", "tf")["spec"]["successPolicy"] == "AllWorkers"
-    assert kubectl.run("edit", "cm", "c", EDITOR="true").out == "Edit cancelled, no changes made.\n"
+    assert kubectl.run("edit", "cm", "c", EDITOR="true").err == "Edit cancelled, no changes made.\n"
 
 
 def test_three_kinds_of_patch(kubectl: Kubectl) -> None:
