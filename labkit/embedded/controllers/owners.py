@@ -24,25 +24,29 @@ def controller_of(obj: Object) -> Object | None:
     return next((o for o in obj["metadata"].get("ownerReferences") or () if o.get("controller")), None)
 
 
-def controlled(owner: Object, resource: Resource, store: Store) -> list[Object]:
-    """The objects of `resource` in the owner's namespace that `owner` controls, oldest first."""
+def controlled(owner: Object, resource: Resource, store: Store, *, shared: bool = False) -> list[Object]:
+    """The objects of `resource` in the owner's namespace that `owner` controls, oldest first; `shared` ones must not be
+    changed."""
     uid = owner["metadata"]["uid"]
-    found = [o for o in store.owned(uid, resource) if (controller_of(o) or {}).get("uid") == uid]
+    found = [o for o in store.owned(uid, resource, shared=shared) if (controller_of(o) or {}).get("uid") == uid]
     return sorted(found, key=lambda o: (o["metadata"]["creationTimestamp"], o["metadata"]["name"]))
 
 
-def claim(owner: Object, resource: Resource, selector: Object, store: Store) -> list[Object]:
+def claim(owner: Object, resource: Resource, selector: Object, store: Store, *, shared: bool = False) -> list[Object]:
     """The objects that `owner` controls and its selector matches: orphans that match are adopted, objects that match
     no longer are released."""
     matches = selectors.from_spec(selector)
     meta, mine = owner["metadata"], []
     if not deleting(owner):
-        for orphan in store.list(resource, meta["namespace"], lambda o: controller_of(dict(o)) is None and matches(o)):
+        orphans = store.list(
+            resource, meta["namespace"], lambda o: "ownerReferences" not in o["metadata"] and matches(o)
+        )
+        for orphan in orphans:
             if not deleting(orphan) and (orphan.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
                 _refer(
                     orphan, resource, store, [*(orphan["metadata"].get("ownerReferences") or ()), controller_ref(owner)]
                 )
-    for obj in controlled(owner, resource, store):
+    for obj in controlled(owner, resource, store, shared=shared):
         if matches(obj):
             mine.append(obj)
         elif not deleting(obj):

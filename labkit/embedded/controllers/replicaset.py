@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from labkit.embedded import selectors
 from labkit.embedded.controllers import conditions, pods, times
 from labkit.embedded.controllers.loop import Controller
-from labkit.embedded.controllers.owners import claim, controller_of, deleting
+from labkit.embedded.controllers.owners import claim, controlled, controller_of, deleting
 from labkit.embedded.resources import PODS, REPLICASETS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Event, Key, Object, Store
@@ -24,14 +24,14 @@ FAILURE = "ReplicaFailure"
 def reconcile(owner: Object, store: Store) -> float | None:
     if not owner["spec"].get("selector"):
         return None
-    mine = [p for p in claim(owner, PODS, owner["spec"]["selector"], store) if pods.active(p)]
+    mine = [p for p in claim(owner, PODS, owner["spec"]["selector"], store, shared=True) if pods.active(p)]
     problem: ApiError | None = None
     if not deleting(owner):
         try:
             _adjust(owner, mine, store)
         except ApiError as error:
             problem = error
-    counted = [p for p in claim(owner, PODS, owner["spec"]["selector"], store) if pods.active(p)]
+    counted = [p for p in controlled(owner, PODS, store, shared=True) if pods.active(p)]
     wait = _report(owner, counted, problem, store)
     if problem is not None and "NamespaceTerminating" not in str(problem.details):
         raise problem

@@ -14,7 +14,7 @@ from labkit.embedded.controllers import pods as podlib
 from labkit.embedded.controllers.job import indexes
 from labkit.embedded.controllers.job.pods import COMPONENT, create, delay, failed, tracked, untrack
 from labkit.embedded.controllers.loop import Controller
-from labkit.embedded.controllers.owners import claim, deleting
+from labkit.embedded.controllers.owners import claim, controlled, deleting
 from labkit.embedded.controllers.pods import finished, phase, ready
 from labkit.embedded.resources import JOBS, PODS
 from labkit.embedded.status import ApiError
@@ -35,6 +35,10 @@ class Work:
     store: Store
     pods: list[Object]
     status: Object = field(default_factory=dict)
+
+    def look(self) -> None:
+        """See the pods as they are now. They are the store's own objects, not to be changed."""
+        self.pods = controlled(self.job, PODS, self.store, shared=True)
 
     @property
     def spec(self) -> Object:
@@ -60,7 +64,12 @@ class Work:
 
 
 def reconcile(job: Object, store: Store) -> float | None:
-    work = Work(job, store, claim(job, PODS, job["spec"]["selector"], store), copy.deepcopy(job.get("status") or {}))
+    work = Work(
+        job,
+        store,
+        claim(job, PODS, job["spec"]["selector"], store, shared=True),
+        copy.deepcopy(job.get("status") or {}),
+    )
     if deleting(job) or work.holds(COMPLETE) or work.holds(FAILED):
         for pod in work.pods:
             untrack(pod, store)
@@ -156,7 +165,7 @@ def _finish(work: Work) -> float | None:
     """End the pods that still run; when none is left, write the final condition."""
     for pod in work.active:
         podlib.delete(work.store, work.job, pod, COMPONENT)
-    work.pods = claim(work.job, PODS, work.spec["selector"], work.store)
+    work.look()
     if work.active or work.going:
         return None
     target = SUCCESS_TARGET if work.holds(SUCCESS_TARGET) else FAILURE_TARGET
@@ -234,7 +243,7 @@ def _condition(work: Work, type: str, value: bool, reason: str, message: str) ->
 
 def _write(work: Work) -> None:
     status = work.status
-    work.pods = claim(work.job, PODS, work.spec["selector"], work.store)
+    work.look()
     numbers = {"active": len(work.active), "ready": sum(ready(p) for p in work.active), "terminating": len(work.going)}
     for name, number in numbers.items():
         status[name] = number

@@ -29,7 +29,7 @@ def reconcile(job: Object, store: Store) -> float | None:
     name = job["metadata"]["name"]
     if not state.get("conditions"):
         put(state, status.CREATED, "TFJobCreated", f"TFJob {name} is created.")
-    pods = controlled(job, PODS, store)
+    pods = controlled(job, PODS, store, shared=True)
     if status.finished(state):
         return _after_end(job, run, state, pods, store)
     if run.get("suspend"):
@@ -47,7 +47,7 @@ def reconcile(job: Object, store: Store) -> float | None:
     if words := _limit(job, run, state, kinds, pods):
         return _fail(job, run, state, pods, words, store)
     state.setdefault("replicaStatuses", {})
-    services = controlled(job, SERVICES, store)
+    services = controlled(job, SERVICES, store, shared=True)
     for replica in kinds.values():
         replicas.reconcile_pods(job, kinds, replica, pods, state, store)
         replicas.reconcile_services(job, replica, services, store)
@@ -152,7 +152,7 @@ def _clean(job: Object, run: Object, state: Object, pods: list[Object], store: S
     ended, rule = status.finished(state), run["cleanPodPolicy"]
     if ended and rule == "None":
         return
-    services = {s["metadata"]["name"]: s for s in controlled(job, SERVICES, store)}
+    services = {s["metadata"]["name"]: s for s in controlled(job, SERVICES, store, shared=True)}
     for pod in pods:
         if ended and rule == "Running" and phase(pod) not in ("Running", "Pending"):
             continue
