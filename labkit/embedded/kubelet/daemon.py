@@ -23,7 +23,7 @@ from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 
 log = logging.getLogger("kubelet")
-PATIENCE, STOP = 30.0, 8.0  # seconds that the server may take to start, and to end
+PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
 FIRST_WAIT, LONGEST_WAIT, STEADY = 0.05, 5.0, 10.0  # seconds between two starts; of life after which it begins anew
 
 

@@ -31,7 +31,7 @@ from labkit.paths import ClusterFolder
 
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
-DOWN = 2.0  # seconds of grace when the node goes down
+DOWN = 1.0  # seconds of grace when the node goes down
 TOKEN = 3600  # seconds that a token of the executor lives
 
 
@@ -81,7 +81,9 @@ class Kubelet:
             pod.stop(DOWN)
         tasks = [pod.task for pod in pods if pod.task]
         if tasks:
-            await asyncio.wait(tasks, timeout=DOWN + 3)
+            _, late = await asyncio.wait(tasks, timeout=DOWN + 1)
+            for task in late:
+                log.warning("did not end in time: %s", task.get_stack())
         await self.proxy.stop()
         await self.runtime.stop()
         await self.api.close()
