@@ -16,7 +16,7 @@ CONTAINERS = [
 
 
 def make(http: httpx.Client, namespace: str) -> str:
-    """A deployment with two containers that no pod can come of, so that nobody else writes to it."""
+    """A deployment with two containers that no pod comes of."""
     url = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": CONTAINERS}}
     spec = {"replicas": 0, "paused": True, "selector": {"matchLabels": {"app": "x"}}, "template": template}
@@ -146,11 +146,11 @@ def test_a_custom_resource_has_no_strategic_merge(http: httpx.Client, namespace:
 
 
 def test_a_patch_with_a_stale_version_is_a_conflict(http: httpx.Client, namespace: str) -> None:
-    url = make(http, namespace)
-    version = http.get(url).json()["metadata"]["resourceVersion"]
+    url = f"/api/v1/namespaces/{namespace}/configmaps"
+    version = http.post(url, json={"metadata": {"name": "m"}}).json()["metadata"]["resourceVersion"]
     change = {"metadata": {"resourceVersion": version, "labels": {"n": "1"}}}
-    assert patch(http, url, MERGE, change).status_code == 200
-    assert patch(http, url, MERGE, change | {"spec": {"replicas": 3}}).status_code == 409
+    assert patch(http, f"{url}/m", MERGE, change).status_code == 200
+    assert patch(http, f"{url}/m", MERGE, change | {"data": {"a": "b"}}).status_code == 409
 
 
 def test_a_patch_may_not_rename(http: httpx.Client, namespace: str) -> None:
@@ -174,6 +174,6 @@ def test_patching_what_is_not_there_is_404(http: httpx.Client, namespace: str) -
 
 
 def test_a_no_op_patch_makes_no_new_version(http: httpx.Client, namespace: str) -> None:
-    url = make(http, namespace)
-    before = http.get(url).json()["metadata"]["resourceVersion"]
-    assert patched(http, url, MERGE, {"metadata": {"labels": {"app": "x"}}})["metadata"]["resourceVersion"] == before
+    url = f"/api/v1/namespaces/{namespace}/configmaps"
+    before = http.post(url, json={"metadata": {"name": "m", "labels": {"a": "b"}}}).json()
+    assert patched(http, f"{url}/m", STRATEGIC, {"metadata": {"labels": {"a": "b"}}}) == before
