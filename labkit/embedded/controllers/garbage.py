@@ -55,8 +55,9 @@ def _check_owners(obj: Object, store: Store) -> None:
     waiting = [o is not None and deleting(o) and FOREGROUND in (o["metadata"].get("finalizers") or ()) for o in owners]
     if all(w or o is None for w, o in zip(waiting, owners, strict=True)):
         _delete(obj, "Foreground" if store.owned(meta["uid"]) else "Background", store)
-    elif not all(owners):
-        kept = {r["uid"] for r, o in zip(references, owners, strict=True) if o is not None}
+    elif not all(owners) or any(waiting):  # the living ones hold it; the others are let go
+        rest = zip(references, owners, waiting, strict=True)
+        kept = {r["uid"] for r, owner, waits in rest if owner is not None and not waits}
         _keep_owners(obj, lambda r: r["uid"] in kept, store)
 
 

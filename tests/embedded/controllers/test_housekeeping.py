@@ -1,0 +1,111 @@
+"""Namespaces, claims and nodes: what they must have, how they end, what a dead kubelet leaves behind."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from labkit.embedded import controllers
+from labkit.embedded.controllers import nodes
+from labkit.embedded.resources import CLAIMS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, NODES, PODS, SERVICEACCOUNTS
+from labkit.embedded.status import ApiError
+from labkit.paths import ClusterFolder
+
+from .conftest import IMAGE, Cluster
+
+
+def test_a_namespace_gets_a_service_account_and_the_ca(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text("CERTIFICATE")
+    (tmp_path / "run").mkdir()
+    cluster.controllers = controllers.build(ClusterFolder(tmp_path))
+    cluster.create(NAMESPACES, {"metadata": {"name": "team"}})
+    assert cluster.store.find(SERVICEACCOUNTS, "team", "default")
+    assert cluster.store.get(CONFIGMAPS, "team", "kube-root-ca.crt")["data"] == {"ca.crt": "CERTIFICATE"}
+    cluster.store.delete(CONFIGMAPS, "team", "kube-root-ca.crt")
+    cluster.settle()
+    assert cluster.store.find(CONFIGMAPS, "team", "kube-root-ca.crt")
+
+
+def test_a_deleted_namespace_empties_itself_first(cluster: Cluster) -> None:
+    cluster.create(NAMESPACES, {"metadata": {"name": "team"}})
+    pod = {"containers": [{"name": "main", "image": IMAGE}]}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": pod}
+    spec = {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    cluster.create(DEPLOYMENTS, {"metadata": {"name": "web", "namespace": "team"}, "spec": spec})
+    cluster.play_all()
+    cluster.store.delete(NAMESPACES, "", "team")
+    cluster.settle()
+    team = cluster.store.get(NAMESPACES, "", "team")
+    assert team["status"]["phase"] == "Terminating"
+    assert cluster.store.count(DEPLOYMENTS, "team") == 0
+    assert cluster.store.count(PODS, "team") == 2  # the kubelet still has to end them
+    with pytest.raises(ApiError, match="because it is being terminated"):
+        cluster.store.create(CONFIGMAPS, {"metadata": {"name": "late", "namespace": "team"}})
+    cluster.play_all()
+    assert cluster.store.find(NAMESPACES, "", "team") is None
+
+
+def claim(name: str = "data", **spec: object) -> dict[str, object]:
+    base = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"metadata": {"name": name}, "spec": {**base, **spec}}
+
+
+def test_a_claim_is_bound_to_the_default_class(cluster: Cluster) -> None:
+    cluster.create(CLAIMS, claim())
+    found = cluster.store.get(CLAIMS, "default", "data")
+    assert found["spec"]["storageClassName"] == "standard"
+    assert found["status"] == {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}}
+
+
+def test_a_claim_of_an_unknown_class_waits_and_says_why(cluster: Cluster) -> None:
+    cluster.create(CLAIMS, claim(storageClassName="fast"))
+    assert cluster.store.get(CLAIMS, "default", "data")["status"]["phase"] == "Pending"
+    words = 'storageclass.storage.k8s.io "fast" not found'
+    assert cluster.events("data")[0] == ("Warning", "ProvisioningFailed", words)
+
+
+def test_a_claim_in_use_goes_when_its_last_pod_has_ended(cluster: Cluster) -> None:
+    cluster.create(CLAIMS, claim())
+    cluster.create(PODS, cluster.pod("a", volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]))
+    cluster.play_all()
+    cluster.store.delete(CLAIMS, "default", "data")
+    cluster.settle()
+    assert cluster.store.find(CLAIMS, "default", "data")
+    cluster.finish("a")
+    assert cluster.store.find(CLAIMS, "default", "data") is None
+
+
+def test_a_dead_kubelet_loses_its_pods_and_a_new_one_gets_new_ones(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "ca.crt").write_text("CERTIFICATE")
+    cluster.controllers = controllers.build(ClusterFolder(tmp_path))
+    lock = tmp_path / "run" / "kubelet.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert nodes.alive(lock)
+        cluster.create(PODS, cluster.pod("a"))
+        cluster.play_all()
+        assert cluster.pods()[0]["status"]["phase"] == "Running"
+        cluster.create(PODS, cluster.pod("b"))
+        cluster.play_all()
+        cluster.store.delete(PODS, "default", "b")
+        cluster.settle()
+    cluster.settle()
+    (lost,) = cluster.pods()
+    assert (lost["status"]["phase"], lost["status"]["reason"]) == ("Failed", "NodeLost")
+    assert lost["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
+    node = cluster.store.get(NODES, "", "labkit")
+    assert node["status"]["conditions"][0]["status"] == "Unknown"
+    assert {t["effect"] for t in node["spec"]["taints"]} == {"NoSchedule", "NoExecute"}
+    cluster.create(PODS, cluster.pod("c"))
+    assert "nodeName" not in cluster.store.get(PODS, "default", "c")["spec"]
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        node = cluster.store.get(NODES, "", "labkit")
+        node["status"]["conditions"][0] |= {"status": "True", "reason": "KubeletReady"}
+        cluster.store.update_status(NODES, node)
+        cluster.settle()
+        assert cluster.store.get(PODS, "default", "c")["spec"]["nodeName"] == "labkit"
+        assert "taints" not in cluster.store.get(NODES, "", "labkit")["spec"]
