@@ -24,6 +24,8 @@ def main() -> None:
             linux.rule_descendants(options.namespaces == "user", options.starter)
     sys.path[:1] = []  # the folder this was started in is nobody's business
     loaded = {name: load(name) for name in options.preload.split(",") if name}
+    if loaded:
+        load("labkit.warm.python")  # what children become
     gc.collect()
     gc.freeze()
     if loaded and linux.available and not options.portable:

@@ -15,6 +15,7 @@ import gc
 import io
 import os
 import random
+import runpy
 import signal
 import sys
 import tempfile
@@ -134,8 +135,6 @@ def reseed() -> None:
 def execute(command: Command) -> None:
     main = sys.modules["__main__"].__dict__
     if command.kind == "-m":
-        import runpy
-
         runpy._run_module_as_main(command.target)  # type: ignore[attr-defined]  # what `python -m` itself calls
         return
     if command.kind == "file":
