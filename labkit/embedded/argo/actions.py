@@ -2,7 +2,7 @@
 
 Each is `act(store, workflow, body) -> workflow`: it checks, changes the store and gives the workflow as stored; Refused
 with Argo's words where that cannot be done. `body` is the request of the Argo Server; `body["user"]`, where given, is who
-asks, for the message of a resumed node.
+asks, for the message of a resumed node; `body["creator"]` the same as a label's value, for a resubmitted workflow.
 """
 
 from __future__ import annotations
@@ -278,7 +278,10 @@ def resubmit(store: Store, workflow: Object, body: Object) -> Object:
     prefix = meta.get("generateName") or f"{meta['name']}-"
     dropped = {names.PHASE_LABEL, names.COMPLETED_LABEL, f"{names.GROUP}/workflow-archiving-status"}
     dropped |= {f"{names.GROUP}/creator{suffix}" for suffix in ("", "-email", "-preferred-username")}
+    dropped.add(names.ACTION_LABEL)
     labels = {k: v for k, v in (meta.get("labels") or {}).items() if k not in dropped}
+    if body.get("creator"):
+        labels[f"{names.GROUP}/creator"] = body["creator"]
     copied: Object = {
         "apiVersion": workflow["apiVersion"],
         "kind": workflow["kind"],

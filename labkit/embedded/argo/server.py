@@ -41,6 +41,7 @@ Object = dict[str, Any]
 
 VERSION = "v3.7.9"  # of Argo Workflows, whose behaviour this is
 LATEST = "@latest"
+MISSING = re.compile(r'(cluster)?workflowtemplates\.argoproj\.io ".*" not found')  # Kubernetes' own words
 
 
 def _store(request: Request) -> Store:
@@ -108,7 +109,7 @@ def check(store: Store, workflow: Object, code: int = INVALID, *, submitted: boo
     try:
         validate.validate(workflow, store, submit=submitted)
     except validate.Invalid as error:
-        raise Refusal(code, str(error)) from error
+        raise Refusal(NOT_FOUND if MISSING.fullmatch(str(error)) else code, str(error)) from error
 
 
 @call
@@ -233,7 +234,9 @@ def action(act: Act) -> Callable[[Request], Awaitable[Response]]:
     async def handler(request: Request) -> Response:
         body = await read(request)
         workflow = find(request, "update")
-        body["user"] = {"User": request.state.user.name}
+        body |= {"user": {"User": request.state.user.name}, "creator": grpc.friendly(request.state.user.name)}
+        if act is not actions.resubmit:
+            workflow["metadata"].setdefault("labels", {})[PREFIX + "actor"] = body["creator"]
         if body.get("phase") not in (*PHASES, None):
             raise Refusal(INVALID, f"{body['phase']} is an invalid phase to set to")
         try:
