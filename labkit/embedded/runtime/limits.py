@@ -8,6 +8,8 @@ psutil's RSS is all there is.
 from __future__ import annotations
 
 import contextlib
+import glob
+from pathlib import Path
 
 import psutil
 
@@ -28,20 +30,32 @@ def usage(process: Process, limit: int = 0, portable: bool = False) -> int:
     return sum(measure(member, "pss") for member in members)
 
 
-def tree(process: Process) -> list[psutil.Process]:
-    """The program, what it started, and what was exec'ed into its container."""
-    found: dict[int, psutil.Process] = {}
-    for pid in (process.pid, *(inside.pid for inside in process.inside)):
-        with contextlib.suppress(psutil.Error):
-            top = psutil.Process(pid)
-            found |= {member.pid: member for member in (top, *top.children(recursive=True))}
-    return list(found.values())
+def tree(process: Process) -> set[int]:
+    """Pids of the program, of what it started, and of what was exec'ed into its container."""
+    found: set[int] = set()
+    todo = [one.pid for one in (process, *process.inside) if one.running]
+    while todo:
+        pid = todo.pop()
+        if pid not in found:
+            found.add(pid)
+            todo += children(pid)
+    return found
 
 
-def measure(member: psutil.Process, kind: str) -> int:
+def children(pid: int) -> list[int]:
+    """Those whom a process has started, from the kernel's own list where it has one: psutil looks at every process."""
+    lists = glob.glob(f"/proc/{pid}/task/*/children")
+    with contextlib.suppress(psutil.Error, OSError):
+        if not lists:
+            return [child.pid for child in psutil.Process(pid).children()]
+        return [int(word) for path in lists for word in Path(path).read_text().split()]
+    return []
+
+
+def measure(pid: int, kind: str) -> int:
     with contextlib.suppress(psutil.Error, OSError):
         if kind == "rss":
-            return member.memory_info().rss
-        with open(f"/proc/{member.pid}/smaps_rollup") as file:
+            return psutil.Process(pid).memory_info().rss
+        with open(f"/proc/{pid}/smaps_rollup") as file:
             return sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
     return 0
