@@ -104,6 +104,9 @@ class Store:
         self._dirty = self.closed = False
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._open()
+        # A checkpoint waits for the disk: it has a connection of its own, so that nobody waits for it.
+        self._disk = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self._syncing = threading.Lock()
 
     # -- the database ------------------------------------------------------------------------------------------------
 
@@ -111,6 +114,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA busy_timeout=5000")
+        self._db.execute("PRAGMA wal_autocheckpoint=20000")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > SCHEMA_VERSION:
             raise RuntimeError(f"the cluster's database has schema {found}, this labkit knows {SCHEMA_VERSION}")
@@ -141,14 +145,15 @@ class Store:
 
     def sync(self) -> None:
         """Bring what was written to the disk itself; cheap when nothing was. Safe from another thread."""
-        with self.lock:
+        with self._syncing:
             if self._dirty and not self.closed:
                 self._dirty = False
-                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._disk.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        with self.lock:
+        with self.lock, self._syncing:
             self.closed = True
+            self._disk.close()
             self._db.close()
 
     # -- memory ------------------------------------------------------------------------------------------------------
@@ -200,6 +205,13 @@ class Store:
             entry = self._entry(resource, namespace, name)
             return entry.raw if entry else None
 
+    def peek(
+        self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
+    ) -> list[Object]:
+        """The matching objects themselves, in no order: for readers in a hurry, who must not change them."""
+        with self.lock:
+            return [e.object for e in self._entries(resource, namespace) if match is None or match(e.object)]
+
     def list(
         self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
     ) -> List[Object]:
@@ -214,13 +226,6 @@ class Store:
             found = [e for e in self._entries(resource, namespace) if match is None or match(e.object)]
             found.sort(key=lambda e: (e.object["metadata"].get("namespace", ""), e.object["metadata"]["name"]))
             return [e.raw for e in found], self.version
-
-    def peek(
-        self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
-    ) -> list[Object]:
-        """The matching objects themselves, in no order: for readers in a hurry, who must not change them."""
-        with self.lock:
-            return [e.object for e in self._entries(resource, namespace) if match is None or match(e.object)]
 
     def count(self, resource: Resource, namespace: str | None = None) -> int:
         with self.lock:

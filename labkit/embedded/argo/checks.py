@@ -262,15 +262,15 @@ class Checker:
         if template.get("container") is not None:
             _mounts(where, template)
         for kind in ("container", "script"):
-            if template.get(kind) is not None and not template[kind].get("image"):
-                if not (self.defaults.get(kind) or {}).get("image"):
-                    raise Invalid(f"{where}.{kind}.image may not be empty")
+            lent = (self.defaults.get(kind) or {}).get("image")
+            if template.get(kind) is not None and not template[kind].get("image") and not lent:
+                raise Invalid(f"{where}.{kind}.image may not be empty")
         if template.get("resource") is not None:
             _resource(where, template)
         seconds = template.get("activeDeadlineSeconds")
-        if seconds is not None and not is_placeholder(seconds) and not _PARAMETER.match(str(seconds)):
-            if not re.fullmatch(r"\+?\d+", str(seconds)):
-                raise Invalid(f"{where}.activeDeadlineSeconds must be a positive integer > 0 or an argo variable")
+        known = seconds is not None and not is_placeholder(seconds) and not _PARAMETER.match(str(seconds))
+        if known and not re.fullmatch(r"\+?\d+", str(seconds)):
+            raise Invalid(f"{where}.activeDeadlineSeconds must be a positive integer > 0 or an argo variable")
         if template.get("parallelism") is not None:
             raise Invalid(f"{where}.parallelism is only valid for steps and dag templates")
 

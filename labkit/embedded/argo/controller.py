@@ -100,9 +100,8 @@ def _tell(op: Operation, phase: str | None, phases: dict[str, str | None]) -> No
     now = op.status.get("phase")
     if now != phase and now in ("Running", "Succeeded", "Failed", "Error"):
         good = now in ("Running", "Succeeded")
-        words = {"Running": "Workflow Running", "Succeeded": "Workflow completed"}.get(
-            now, op.status.get("message", "")
-        )
+        told = {"Running": "Workflow Running", "Succeeded": "Workflow completed"}
+        words: str = told.get(now) or op.status.get("message", "")
         reason = f"Workflow{now if good else 'Failed'}"
         kind = events.NORMAL if good else events.WARNING
         events.record(op.store, op.workflow, kind, reason, words, component=COMPONENT)

@@ -82,7 +82,7 @@ def waits_for(source: str, variables: Mapping[str, Any]) -> bool:
     for name in _MAY_COME_LATER:
         if name in variables or name not in source:
             continue
-        words, parts = [t[1] for t in tokens(source)], [t[1] for t in tokens(name)[:-1]]
+        words, parts = tokens(source), tokens(name)[:-1]
         if any(words[i : i + len(parts)] == parts for i in range(len(words))):
             return True
     return False
@@ -114,6 +114,8 @@ class _Parser:
         return self.tokens[self.at]
 
     def take(self) -> Token:
+        if self.token[0] == "end":
+            raise ExpressionError("unexpected token EOF")
         self.at += 1
         return self.tokens[self.at - 1]
 
@@ -358,9 +360,8 @@ def environment(variables: Mapping[str, Any]) -> Environment:
 
 def evaluate(source: str, names: Mapping[str, Any]) -> Any:
     """The value of the expression. ExpressionError for whatever is wrong with it."""
-    tree = parse(source)
     try:
-        return _eval(tree, names)
+        return _eval(parse(source), names)
     except ExpressionError:
         raise
     except RecursionError:

@@ -104,7 +104,7 @@ class Play:
         """End a pod with main's exit code; `result` and `parameters` are what the executor reports."""
         if outputs:
             self.report(pod, **outputs)
-        ended: Object = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": now()}
+        ended: Object = {"exitCode": int(code), "reason": "Error" if code else "Completed", "finishedAt": now()}
         if message:
             ended["message"] = message
         states = [
