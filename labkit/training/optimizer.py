@@ -18,15 +18,24 @@ class Adam(tf.Module):
         self.learning_rate = learning_rate
         self.weights = variables
         self.updates = tf.Variable(0.0, trainable=False, name="adam/updates")
-        self.mean = [tf.Variable(tf.zeros(v.shape), trainable=False, name="adam/mean") for v in variables]
-        self.square = [tf.Variable(tf.zeros(v.shape), trainable=False, name="adam/square") for v in variables]
+        self.mean = [self._beside(weight, "adam/mean") for weight in variables]
+        self.square = [self._beside(weight, "adam/square") for weight in variables]
+
+    @staticmethod
+    def _beside(weight: tf.Variable, name: str) -> tf.Variable:
+        with tf.distribute.get_strategy().extended.colocate_vars_with(weight):
+            return tf.Variable(tf.zeros(weight.shape), trainable=False, name=name)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
-        """Move each weight against its gradient, by the learning rate at most (about)."""
+        """Move each weight against its gradient, by the learning rate at most (about).
+
+        The arithmetic runs where the weight lives: a worker sends a gradient to the server, and nothing more.
+        """
         self.updates.assign_add(1.0)
         count = self.updates.read_value()
         rate = self.learning_rate * tf.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
         for weight, gradient, mean, square in zip(self.weights, gradients, self.mean, self.square, strict=True):
-            mean.assign_add((1 - BETA_1) * (gradient - mean))
-            square.assign_add((1 - BETA_2) * (gradient**2 - square))
-            weight.assign_sub(rate * mean / (tf.sqrt(square) + EPSILON))
+            with tf.device(weight.device):
+                mean.assign_add((1 - BETA_1) * (gradient - mean))
+                square.assign_add((1 - BETA_2) * (gradient**2 - square))
+                weight.assign_sub(rate * mean / (tf.sqrt(square) + EPSILON))

@@ -69,6 +69,7 @@ def test_one_worker_with_parameter_servers_equals_one_machine_exactly(launch, sh
     assert placed["mlp/hidden_1/kernel"]["bytes"] == 784 * 128 * 4
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_stop_the_others(launch, shards, tmp_path):
     many = arguments(shards, tmp_path / "out", "--steps", "500")
     members = launch(many, {"chief": 1, "worker": 2, "ps": 1})
