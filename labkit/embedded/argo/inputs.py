@@ -11,7 +11,7 @@ import httpx
 
 from labkit.embedded.argo import archives, artifacts
 from labkit.embedded.argo.locations import folder, posix, scratch, secret_reader, writable
-from labkit.embedded.argo.task import Task, TaskError
+from labkit.embedded.argo.task import MAIN, Task, TaskError
 
 Object = dict[str, Any]
 
@@ -26,7 +26,7 @@ def stage_script(task: Task) -> None:
     task.log(f"Loading script source to {SCRIPT}")
     path = writable(task, SCRIPT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script.get("source", ""), encoding="utf-8", errors="surrogatepass")
+    path.write_text(task.files.translate(MAIN, script.get("source") or ""), encoding="utf-8", errors="surrogatepass")
     path.chmod(0o755)
 
 

@@ -32,6 +32,10 @@ class Files(Protocol):
         """Where a path of the container lies on this host, through the container's mounts."""
         ...
 
+    def translate(self, container: str, text: str) -> str:
+        """The text of a program, its paths as the container finds them: as it is, but where paths are translated."""
+        ...
+
     def log(self, container: str) -> Path:
         """The container's log, in CRI's format."""
         ...

@@ -58,13 +58,15 @@ class Files:
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
         self.home: Path = pod.kubelet.home.root
-        self.api = httpx.AsyncClient(
-            transport=pod.kubelet.transport, base_url=pod.kubelet.api.url, auth=_Account(pod), timeout=30
-        )
+        self.api = httpx.AsyncClient(transport=_transport(pod), base_url=_url(pod), auth=_Account(pod), timeout=30)
 
     def path(self, container: str, path: str) -> Path:
         found = self._pod.container(container)
         return self._pod.kubelet.runtime.host_path(found.launch({}, []), path)
+
+    def translate(self, container: str, text: str) -> str:
+        found = self._pod.container(container)
+        return self._pod.kubelet.runtime.translate(found.launch({}, []), text)
 
     def log(self, container: str) -> Path:
         return self._pod.container(container).log_path
@@ -74,6 +76,22 @@ class Files:
         await found.ended.wait()
         code = found.state.exit_code
         return 137 if code is None else code
+
+
+_transports: dict[str, httpx.AsyncHTTPTransport] = {}
+
+
+def _url(pod: Pod) -> str:
+    return f"https://127.0.0.1:{pod.kubelet.api.pool.port}"
+
+
+def _transport(pod: Pod) -> httpx.AsyncHTTPTransport:
+    """One for the clients of all pods."""
+    url = _url(pod)
+    if url not in _transports:
+        limits = httpx.Limits(max_connections=None)
+        _transports[url] = httpx.AsyncHTTPTransport(verify=pod.kubelet.api.pool.context, limits=limits)
+    return _transports[url]
 
 
 class _Account(httpx.Auth):

@@ -105,6 +105,9 @@ class Pod:
         mounts = tuple(Mount(folder, target) for target, folder in self.volumes.items())
         return host_path(Launch([], {}, "/", self.root / container / "root", mounts), path)
 
+    def translate(self, container: str, text: str) -> str:
+        return text
+
     def log(self, container: str) -> Path:
         return self.root / container / "0.log"
 
