@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from labkit.embedded.api import answer, auth, body
+from labkit.embedded.api import answer, auth, body, validation
+from labkit.embedded.api.discovery import REVIEWS
 from labkit.embedded.resources import RESOURCES
 from labkit.embedded.status import ApiError, bad_request
 
@@ -26,20 +27,18 @@ NO_METRICS = (
 )
 
 
-async def _read(request: Request, api_version: str, kind: str) -> Review:
-    review = await body.read(request)
-    if not isinstance(review, dict) or not isinstance(review.get("spec", {}), dict):
-        raise bad_request(f"the object provided is unrecognized (must be of type {kind})")
-    for field, wanted in (("apiVersion", api_version), ("kind", kind)):
-        if review.setdefault(field, wanted) != wanted:
-            said = f"{review['kind']} of {review['apiVersion']}"
-            raise bad_request(f"the object provided is {said}, this address takes a {kind} of {api_version}")
-    return review | {"metadata": review.get("metadata") or {}}
+async def _read(request: Request, kind: str) -> Review:
+    """The body as a review of that kind; 400 for another kind, or a field of a wrong type."""
+    resource = next(r for r in REVIEWS if r.kind == kind)
+    sent = await body.read(request)
+    if isinstance(sent, dict):
+        sent = {"kind": kind} | sent
+    review, _ = validation.decoded(resource, sent, "Ignore", [])
+    return review
 
 
 def _answered(request: Request, review: Review, status: dict[str, Any]) -> Response:
-    if "metadata" in review:
-        review["metadata"].setdefault("creationTimestamp", None)
+    review["metadata"].setdefault("creationTimestamp", None)
     return answer.plain(request, review | {"status": status}, 201)
 
 
@@ -64,13 +63,13 @@ def _access(user: auth.User, spec: Review, namespace: str = "") -> dict[str, Any
 
 
 async def self_access(request: Request) -> Response:
-    review = await _read(request, AUTHORIZATION, "SelfSubjectAccessReview")
+    review = await _read(request, "SelfSubjectAccessReview")
     return _answered(request, review, _access(request.state.user, review.get("spec") or {}))
 
 
 async def access(request: Request) -> Response:
     namespace = request.path_params.get("namespace", "")
-    review = await _read(request, AUTHORIZATION, "LocalSubjectAccessReview" if namespace else "SubjectAccessReview")
+    review = await _read(request, "LocalSubjectAccessReview" if namespace else "SubjectAccessReview")
     spec = review.get("spec") or {}
     if not spec.get("user") and not spec.get("groups"):
         raise bad_request("at least one of spec.user and spec.groups must be specified")
@@ -80,7 +79,7 @@ async def access(request: Request) -> Response:
 
 async def rules(request: Request) -> Response:
     """What the user may do in a namespace, as `kubectl auth can-i --list` prints it."""
-    review = await _read(request, AUTHORIZATION, "SelfSubjectRulesReview")
+    review = await _read(request, "SelfSubjectRulesReview")
     namespace = (review.get("spec") or {}).get("namespace", "")
     user = request.state.user
     found = []
@@ -106,13 +105,13 @@ def _about(user: auth.User) -> dict[str, Any]:
 
 
 async def who_am_i(request: Request) -> Response:
-    review = await _read(request, AUTHENTICATION, "SelfSubjectReview")
+    review = await _read(request, "SelfSubjectReview")
     return _answered(request, review, {"userInfo": _about(request.state.user)})
 
 
 async def token(request: Request) -> Response:
     """Whose token `spec.token` is."""
-    review = await _read(request, AUTHENTICATION, "TokenReview")
+    review = await _read(request, "TokenReview")
     asked = (review.get("spec") or {}).get("token")
     if not asked or not isinstance(asked, str):
         raise bad_request("token is required for TokenReview in authentication")

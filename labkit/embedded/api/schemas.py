@@ -35,6 +35,8 @@ GROUPS = {  # how the schemas' names call the groups
     "discovery.k8s.io": "discovery",
     "storage.k8s.io": "storage",
     "coordination.k8s.io": "coordination",
+    "authorization.k8s.io": "authorization",
+    "authentication.k8s.io": "authentication",
 }
 
 
