@@ -7,6 +7,7 @@ the same everywhere: grey waits, blue runs, green succeeded, red failed, sand wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def tasks(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def levels(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """The column of each task: one more than the furthest of those it came after."""
+    """The column of each task: one more than the furthest of those it came after; exit handlers stand last."""
     depth: dict[str, int] = {}
 
     def measure(id: str, path: frozenset[str] = frozenset()) -> int:
@@ -71,7 +72,13 @@ def levels(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
     for id in found:
         measure(id)
-    return depth
+    last = max((depth[id] for id in found if not at_exit(found[id])), default=-1)
+    return {id: column + (last + 1 if at_exit(found[id]) else 0) for id, column in depth.items()}
+
+
+def at_exit(node: Mapping[str, Any]) -> bool:
+    """Whether a node belongs to the workflow's exit handler."""
+    return ".onExit" in str(node.get("name", ""))
 
 
 def workflow(object: Mapping[str, Any], axes: Axes) -> None:
@@ -83,7 +90,7 @@ def workflow(object: Mapping[str, Any], axes: Axes) -> None:
     columns: dict[int, list[str]] = {}
     for id in sorted(found, key=lambda i: (depth[i], found[i].get("startedAt") or "", found[i].get("displayName", ""))):
         columns.setdefault(depth[id], []).append(id)
-    width, height = 0.84, 0.52
+    width, height = 0.88, 0.72
     place = {id: (x, (len(ids) - 1) / 2 - row) for x, ids in columns.items() for row, id in enumerate(ids)}
     for id, node in found.items():
         x, y = place[id]
@@ -119,12 +126,17 @@ def workflow(object: Mapping[str, Any], axes: Axes) -> None:
 
 
 def label(node: Mapping[str, Any]) -> str:
-    """A task's name, broken to fit its box, with the seconds it took."""
+    """A task's name, broken to fit its box, with the seconds it took: `train(1:mlp)(0)` is `train mlp`."""
+    import re
     import textwrap
 
-    name = "\n".join(textwrap.wrap(str(node.get("displayName", "")), 16)[:2])
+    name = str(node.get("displayName", ""))
+    name = re.sub(r"\(\d+\)$", "", name)  # the attempt of a retry
+    name = re.sub(r"\(\d+:(.*)\)$", r" \1", name)  # the item of a loop
+    name = re.sub(r"\b\w+:", "", name).replace(",", " ")  # the keys of an item that is a map
+    shown = "\n".join(textwrap.wrap(name, 15)[:2])
     seconds = duration(node.get("startedAt"), node.get("finishedAt"))
-    return f"{name}\n{seconds:.0f} s" if seconds is not None else name
+    return f"{shown}\n{seconds:.0f} s" if seconds is not None else shown
 
 
 def duration(start: str | None, end: str | None) -> float | None:
@@ -138,8 +150,9 @@ def duration(start: str | None, end: str | None) -> float | None:
 
 
 def timeline(history: Mapping[str, Sequence[tuple[float, str]]], axes: Axes, until: float | None = None) -> None:
-    """Draw pods as bars over time. `history` is {pod: [(seconds since the epoch, phase), ...]}, as `show.Recorder` keeps
-    it; `until` is where bars of pods that still run end (the last change seen, when None)."""
+    """Draw pods as bars over time: grey while they wait, blue while they run or if they were removed running, green or red
+    by their end. `history` is {pod: [(seconds since the epoch, phase), ...]}, as `show.Recorder` keeps it; `until` is
+    where bars of pods that still run end (the last change seen, when None)."""
     if not history:
         axes.set_axis_off()
         return
@@ -157,7 +170,8 @@ def timeline(history: Mapping[str, Sequence[tuple[float, str]]], axes: Axes, unt
             axes.barh(
                 row, max(stop - at, 0.02), left=at - start, height=0.7, color=COLOURS.get(shown, COLOURS["Running"])
             )
-    axes.set_yticks(range(len(names)), names, fontsize=7)
+    shared = commonprefix(names).rpartition("-")[0] if len(names) > 1 else ""  # noqa: RUF071 - names, not paths
+    axes.set_yticks(range(len(names)), [name.removeprefix(f"{shared}-") for name in names], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel("seconds since the first pod")
     axes.margins(y=0.02)

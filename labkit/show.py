@@ -60,9 +60,11 @@ class Recorder:
                 self._stopped.wait(0.2)  # the server is being started again
 
     def _note(self, type_: str, pod: dict[str, Any]) -> None:
-        phase = "Deleted" if type_ == "DELETED" else (pod.get("status") or {}).get("phase", "Pending")
+        # How a pod ends that was told to go says nothing of its work: from then on it counts as deleted.
+        going = type_ == "DELETED" or "deletionTimestamp" in pod["metadata"]
+        phase = "Deleted" if going else (pod.get("status") or {}).get("phase", "Pending")
         changes = self.history.setdefault(pod["metadata"]["name"], [])
-        if not changes or changes[-1][1] != phase:
+        if not changes or changes[-1][1] not in (phase, "Deleted"):
             changes.append((time.time(), phase))
             self.changed()
 
@@ -149,7 +151,7 @@ def picture(workflow: dict[str, Any], history: dict[str, list[tuple[float, str]]
 
     rows = max(4, len(history))
     figure, (above, below) = pyplot.subplots(
-        2, 1, figsize=(11, 2.8 + 0.18 * rows), height_ratios=(2.4, 0.2 * rows), layout="constrained"
+        2, 1, figsize=(12, 3.6 + 0.18 * rows), height_ratios=(3.2, 0.2 * rows), layout="constrained"
     )
     plotting.workflow(workflow, above)
     plotting.timeline(history, below, until)

@@ -1,0 +1,97 @@
+"""Figures are drawn from API objects: what they say of a workflow is what its status says."""
+
+from __future__ import annotations
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import pytest
+from matplotlib.figure import Figure
+
+from labkit import plotting
+
+
+def node(id: str, type: str = "Pod", children: tuple[str, ...] = (), **more: str) -> dict:
+    return {
+        "id": id,
+        "name": id,
+        "displayName": id,
+        "type": type,
+        "phase": "Succeeded",
+        "children": list(children),
+        **more,
+    }
+
+
+def workflow(*nodes: dict) -> dict:
+    return {"metadata": {"name": "wf"}, "status": {"phase": "Succeeded", "nodes": {n["id"]: n for n in nodes}}}
+
+
+DIAMOND = workflow(
+    node("wf", "DAG", ("a",)),
+    node("a", children=("b", "group")),
+    node("b", children=("d",)),
+    node("group", "TaskGroup", ("c",)),
+    node("c", children=("d",)),
+    node("d"),
+)
+
+
+def test_virtual_nodes_are_contracted() -> None:
+    found = plotting.tasks(DIAMOND)
+    assert {id: n["after"] for id, n in found.items()} == {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
+    assert plotting.levels(found) == {"a": 0, "b": 1, "c": 1, "d": 2}
+
+
+def test_a_retried_task_is_its_last_attempt() -> None:
+    found = plotting.tasks(
+        workflow(
+            node("wf", "DAG", ("r",)),
+            node("r", "Retry", ("r0", "r1")),
+            node("r0"),
+            node("r1", children=("z",)),
+            node("z"),
+        )
+    )
+    assert {id: n["after"] for id, n in found.items()} == {"r1": [], "z": ["r1"]}
+
+
+def test_exit_handlers_stand_last() -> None:
+    found = plotting.tasks(workflow(node("wf", "DAG", ("a",)), node("a"), node("x") | {"name": "wf.onExit[0].x"}))
+    assert plotting.levels(found) == {"a": 0, "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("train(1:mlp)(0)", "train mlp"),
+        ("ingest(0)", "ingest"),
+        ("remove(0:kind:Service,place:first)(0)", "remove Service\nfirst"),
+    ],
+)
+def test_a_label_is_what_a_person_would_call_the_task(name: str, shown: str) -> None:
+    assert plotting.label({"displayName": name}) == shown
+    timed = {"displayName": name, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:07Z"}
+    assert plotting.label(timed) == f"{shown}\n7 s"
+
+
+def test_a_workflow_is_drawn_with_a_box_for_each_task_and_an_arrow_for_each_dependency() -> None:
+    axes = Figure().subplots()
+    plotting.workflow(DIAMOND, axes)
+    assert len(axes.patches) == 4
+    assert sum(t.arrow_patch is not None for t in axes.texts if hasattr(t, "arrow_patch")) == 4
+
+
+def test_a_pod_that_was_removed_while_it_ran_is_not_drawn_as_failed() -> None:
+    axes = Figure().subplots()
+    plotting.timeline({"wf-ps-0": [(0.0, "Pending"), (1.0, "Running"), (5.0, "Deleted")]}, axes)
+    waiting, running = axes.patches
+    assert running.get_facecolor() == matplotlib.colors.to_rgba(plotting.COLOURS["Running"])
+    assert (waiting.get_width(), running.get_width()) == (1.0, 4.0)
+
+
+def test_an_empty_history_is_an_empty_picture() -> None:
+    axes = Figure().subplots()
+    plotting.timeline({}, axes)
+    assert not axes.patches
