@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from importlib import import_module
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -20,10 +19,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from labkit.embedded.api import auth, health, objects
+from labkit.embedded.api import auth, discovery, health, objects, openapi, reviews, streams
 from labkit.embedded.api.lists import Pages
 from labkit.embedded.api.targets import GROUPS, split
 from labkit.embedded.api.watch import Hub
+from labkit.embedded.argo import server
 from labkit.embedded.resources import SERVICEACCOUNTS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Store, dump
@@ -31,7 +31,6 @@ from labkit.paths import ClusterFolder
 
 log = logging.getLogger(__name__)
 
-PARTS = ("api.discovery", "api.openapi", "api.streams", "api.reviews", "argo.server")
 OPEN = frozenset({"/healthz", "/livez", "/readyz", "/version"})  # no token needed, as upstream's public-info-viewer
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -49,18 +48,13 @@ def build(store: Store, home: Path, lifespan: Lifespan | None = None) -> Starlet
     return app
 
 
-def _routes() -> list[BaseRoute]:
-    routes = [*objects.routes, *health.routes]
-    for part in PARTS:
-        try:
-            routes += import_module(f"labkit.embedded.{part}").routes
-        except ImportError as error:
-            log.warning("%s can't be served: %s", part, error)
-    routes.append(Route("/{path:path}", _unknown, methods=list(METHODS)))
-    return routes
-
-
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _routes() -> list[BaseRoute]:
+    parts = (objects, health, discovery, openapi, streams, reviews, server)
+    known = [route for part in parts for route in part.routes]
+    return [*known, Route("/{path:path}", _unknown, methods=list(METHODS))]
 
 
 async def _unknown(request: Request) -> Response:

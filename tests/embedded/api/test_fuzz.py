@@ -100,6 +100,35 @@ def victims(http: httpx.Client, namespace: str) -> dict[str, str]:
     return {r.qualified: r.path(namespace, "v") for r in specs}
 
 
+def places(value: Any, path: tuple = ()) -> list[tuple]:
+    """The paths of all values in an object."""
+    found = [path] if path else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        found += places(inner, (*path, key))
+    return found
+
+
+@settings(FUZZ, max_examples=300)
+@given(resource=KINDS, value=values, data=st.data())
+def test_any_value_of_an_object_may_be_another(
+    http: httpx.Client, victims: dict, resource: Any, value: Any, data: Any
+) -> None:
+    url = victims[resource.qualified]
+    obj = http.get(url).json()
+    for field in ("resourceVersion", "uid", "managedFields"):
+        obj["metadata"].pop(field, None)
+    paths = places(obj)
+    *way, last = data.draw(st.sampled_from(paths))
+    here = obj
+    for step in way:
+        here = here[step]
+    here[last] = value
+    check(http.put(url, content=json.dumps(obj), params={"dryRun": "All"}))
+    obj["metadata"] = {"name": "another"} if way[:1] != ["metadata"] else obj["metadata"]
+    check(http.post(url.rpartition("/")[0], content=json.dumps(obj), params={"dryRun": "All"}))
+
+
 @settings(FUZZ, max_examples=250)
 @given(
     resource=KINDS, change=objects | values, media=MEDIA, query=QUERY, sub=st.sampled_from(["", "/status", "/scale"])

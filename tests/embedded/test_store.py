@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from labkit.embedded import store as module
+from labkit.embedded.resources import CONFIGMAPS, NAMESPACES, PODS, REPLICASETS, SECRETS
+from labkit.embedded.status import ApiError
+from labkit.embedded.store import Event, Store
+
+
+def new_store(path: Path | None = None, **options: Any) -> Store:
+    made = Store(path, **options)
+    if made.find(NAMESPACES, "", "default") is None:
+        made.create(NAMESPACES, {"metadata": {"name": "default"}})
+    return made
+
+
+@pytest.fixture
+def store() -> Store:
+    return new_store()
+
+
+def body(name: str = "m", data: dict | None = None, **meta: Any) -> dict:
+    return {"metadata": {"name": name, "namespace": "default"} | meta, "data": data or {}}
+
+
+def refusal(code: int) -> Any:
+    return pytest.raises(ApiError, check=lambda e: e.code == code)
+
+
+def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+    first = new_store(tmp_path / "state.db")
+    made = first.create(CONFIGMAPS, body())
+    first.create(CONFIGMAPS, body("gone"))
+    first.delete(CONFIGMAPS, "default", "gone")
+    version = first.version
+    first.close()
+    again = Store(tmp_path / "state.db")
+    assert again.get(CONFIGMAPS, "default", "m") == made
+    assert again.find(CONFIGMAPS, "default", "gone") is None
+    assert again.version == version
+    with refusal(410):
+        again.watch(lambda event: None, since=version - 1)
+    assert again.watch(lambda event: None, since=version)
+
+
+def test_a_database_from_the_future_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "state.db").close()
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        database.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(RuntimeError, match="schema 99"):
+        Store(tmp_path / "state.db")
+
+
+def test_a_full_disk_is_told_and_leaves_memory_as_it_was(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state.db")
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count={pages + 2}")
+
+    def fill() -> None:
+        for i in range(100):
+            store.create(CONFIGMAPS, body(f"m{i}", {"x": "y" * 1000}))
+
+    with pytest.raises(ApiError, match="can't be written", check=lambda e: e.code == 507):
+        fill()
+    kept = {o["metadata"]["name"] for o in store.list(CONFIGMAPS)}
+    store.close()
+    assert {o["metadata"]["name"] for o in Store(tmp_path / "state.db").list(CONFIGMAPS)} == kept
+
+
+def test_syncing_brings_the_log_into_the_database(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state.db")
+    store.create(CONFIGMAPS, body("m", {"x": "needle"}))
+    assert b"needle" not in (tmp_path / "state.db").read_bytes()
+    store.sync()
+    assert b"needle" in (tmp_path / "state.db").read_bytes()
+    store.close()
+    store.sync()  # a thread may still be at it
+
+
+def test_every_change_makes_a_later_version(store: Store) -> None:
+    seen: list[Event] = []
+    store.watch(seen.append)
+    made = store.create(CONFIGMAPS, body())
+    store.update(CONFIGMAPS, made | {"data": {"a": "b"}})
+    store.delete(CONFIGMAPS, "default", "m")
+    assert [e.type for e in seen] == ["ADDED", "MODIFIED", "DELETED"]
+    assert [e.version for e in seen] == sorted({e.version for e in seen})
+    assert [e.object["metadata"]["resourceVersion"] for e in seen] == [str(e.version) for e in seen]
+    assert seen[1].previous == seen[0].object
+
+
+def test_an_update_that_changes_nothing_makes_no_version(store: Store) -> None:
+    made = store.create(CONFIGMAPS, body())
+    version = store.version
+    assert store.update(CONFIGMAPS, made) == made
+    assert store.version == version
+
+
+def test_a_stale_resource_version_is_refused(store: Store) -> None:
+    made = store.create(CONFIGMAPS, body())
+    store.update(CONFIGMAPS, made | {"data": {"a": "b"}})
+    with refusal(409):
+        store.update(CONFIGMAPS, made | {"data": {"a": "c"}})
+    del made["metadata"]["resourceVersion"]
+    assert store.update(CONFIGMAPS, made | {"data": {"a": "c"}})["data"] == {"a": "c"}
+
+
+def test_an_object_of_another_uid_is_refused(store: Store) -> None:
+    made = store.create(CONFIGMAPS, body())
+    store.delete(CONFIGMAPS, "default", "m")
+    store.create(CONFIGMAPS, body())
+    del made["metadata"]["resourceVersion"]
+    with refusal(409):
+        store.update(CONFIGMAPS, made)
+
+
+def test_what_is_handed_out_is_the_callers_own(store: Store) -> None:
+    made = store.create(CONFIGMAPS, body(data={"a": "b"}))
+    made["data"]["a"] = "changed"
+    store.get(CONFIGMAPS, "default", "m")["data"]["a"] = "changed"
+    store.list(CONFIGMAPS)[0]["data"]["a"] = "changed"
+    assert store.get(CONFIGMAPS, "default", "m")["data"] == {"a": "b"}
+
+
+def test_a_name_is_generated(store: Store) -> None:
+    made = store.create(CONFIGMAPS, {"metadata": {"generateName": "x-", "namespace": "default"}})
+    assert made["metadata"]["name"].startswith("x-")
+    assert len(made["metadata"]["name"]) == 7
+    with refusal(422):
+        store.create(CONFIGMAPS, {"metadata": {"namespace": "default"}})
+
+
+def test_a_namespace_must_be_there(store: Store) -> None:
+    with refusal(404):
+        store.create(CONFIGMAPS, body(namespace="nowhere"))
+
+
+def test_a_status_is_written_by_itself(store: Store) -> None:
+    made = store.create(REPLICASETS, {"metadata": {"name": "r", "namespace": "default"}, "spec": {"replicas": 1}})
+    store.update_status(REPLICASETS, made | {"spec": {"replicas": 9}, "status": {"replicas": 1}})
+    now = store.get(REPLICASETS, "default", "r")
+    assert (now["spec"], now["status"]) == ({"replicas": 1}, {"replicas": 1})
+    assert now["metadata"]["generation"] == 1
+    store.update(REPLICASETS, now | {"spec": {"replicas": 2}, "status": {}})
+    now = store.get(REPLICASETS, "default", "r")
+    assert (now["spec"], now["status"]) == ({"replicas": 2}, {"replicas": 1})
+    assert now["metadata"]["generation"] == 2
+
+
+def test_a_finalizer_holds_a_deleted_object(store: Store) -> None:
+    store.create(CONFIGMAPS, body(finalizers=["a.io/x"]))
+    waiting = store.delete(CONFIGMAPS, "default", "m")
+    assert waiting["metadata"]["deletionTimestamp"]
+    waiting["metadata"]["finalizers"] = []
+    store.update(CONFIGMAPS, waiting)
+    assert store.find(CONFIGMAPS, "default", "m") is None
+
+
+def test_a_pod_that_runs_is_deleted_in_two_steps(store: Store) -> None:
+    spec = {"nodeName": "labkit", "terminationGracePeriodSeconds": 7}
+    store.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
+    assert store.delete(PODS, "default", "p")["metadata"]["deletionGracePeriodSeconds"] == 7
+    assert store.delete(PODS, "default", "p", grace=3)["metadata"]["deletionGracePeriodSeconds"] == 3
+    store.delete(PODS, "default", "p", grace=0)
+    assert store.find(PODS, "default", "p") is None
+
+
+def test_preconditions_guard_a_deletion(store: Store) -> None:
+    made = store.create(CONFIGMAPS, body())
+    with refusal(409):
+        store.delete(CONFIGMAPS, "default", "m", uid="other")
+    with refusal(409):
+        store.delete(CONFIGMAPS, "default", "m", version="1")
+    store.delete(CONFIGMAPS, "default", "m", uid=made["metadata"]["uid"], version=made["metadata"]["resourceVersion"])
+
+
+def test_owned_objects_are_found_by_their_owners_uid(store: Store) -> None:
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "o", "uid": "u"}
+    store.create(CONFIGMAPS, body(ownerReferences=[owner]))
+    store.create(SECRETS, body("s", ownerReferences=[owner]))
+    assert [o["metadata"]["name"] for o in store.owned("u")] == ["m", "s"]
+    assert [o["metadata"]["name"] for o in store.owned("u", SECRETS)] == ["s"]
+    store.delete(CONFIGMAPS, "default", "m")
+    assert [o["metadata"]["name"] for o in store.owned("u")] == ["s"]
+
+
+def test_a_watch_resumes_from_a_version(store: Store) -> None:
+    since = store.version
+    made = store.create(CONFIGMAPS, body())
+    store.update(CONFIGMAPS, made | {"data": {"a": "b"}})
+    seen: list[Event] = []
+    stop = store.watch(seen.append, since)
+    store.create(CONFIGMAPS, body("n"))
+    stop()
+    store.create(CONFIGMAPS, body("o"))
+    assert [(e.type, e.key[1]) for e in seen] == [("ADDED", "m"), ("MODIFIED", "m"), ("ADDED", "n")]
+    assert seen[1].previous == seen[0].object
+
+
+def test_a_history_too_short_for_a_version_is_gone() -> None:
+    store = new_store(history=3)
+    since = store.version
+    for i in range(3):
+        store.create(CONFIGMAPS, body(f"m{i}"))
+    seen: list[Event] = []
+    store.watch(seen.append, since)
+    assert len(seen) == 3
+    store.create(CONFIGMAPS, body("one more"))
+    with refusal(410):
+        store.watch(seen.append, since)
+
+
+def test_the_history_is_bounded_in_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HISTORY_BYTES", 10_000)
+    since = store.version
+    for i in range(20):
+        store.create(CONFIGMAPS, body(f"m{i}", {"x": "y" * 1000}))
+    with refusal(410):
+        store.watch(lambda event: None, since)
+    assert sum(len(past.raw) for past in store._history) <= 10_000
+
+
+def test_admission_decides_what_is_stored() -> None:
+    def admit(store: Store, operation: str, resource: Any, new: dict, old: dict | None) -> dict:
+        if new.get("data", {}).get("bad"):
+            raise ApiError(422, "Invalid", "bad")
+        return new | {"seen": [*new.get("seen", []), operation]}
+
+    store = new_store(admit=admit)
+    made = store.create(CONFIGMAPS, body())
+    assert store.update(CONFIGMAPS, made | {"data": {"x": "y"}})["seen"] == ["CREATE", "UPDATE"]
+    with refusal(422):
+        store.create(CONFIGMAPS, body("n", {"bad": "yes"}))
+    assert store.find(CONFIGMAPS, "default", "n") is None
+
+
+class Machine(RuleBasedStateMachine):
+    """Random writes against a dict: the store, a watcher and a second store on the same file must agree with it."""
+
+    names = st.sampled_from(["a", "b", "c"])
+
+    @initialize()
+    def start(self) -> None:
+        self.store = new_store(history=10_000)
+        self.model: dict[str, dict] = {}
+        self.followed: dict[str, dict] = {}
+        self.store.watch(self.follow)
+
+    def follow(self, event: Event) -> None:
+        if event.type == "DELETED":
+            del self.followed[event.key[1]]
+        else:
+            assert (event.key[1] in self.followed) is (event.type == "MODIFIED")
+            self.followed[event.key[1]] = event.object["data"]
+
+    @rule(name=names, value=st.text(max_size=3))
+    def create(self, name: str, value: str) -> None:
+        if name in self.model:
+            with refusal(409):
+                self.store.create(CONFIGMAPS, body(name, {"v": value}))
+        else:
+            self.store.create(CONFIGMAPS, body(name, {"v": value}))
+            self.model[name] = {"v": value}
+
+    @rule(name=names, value=st.text(max_size=3))
+    def update(self, name: str, value: str) -> None:
+        if name not in self.model:
+            with refusal(404):
+                self.store.update(CONFIGMAPS, body(name, {"v": value}))
+        else:
+            self.store.update(CONFIGMAPS, body(name, {"v": value}))
+            self.model[name] = {"v": value}
+
+    @rule(name=names)
+    def delete(self, name: str) -> None:
+        if self.model.pop(name, None) is None:
+            with refusal(404):
+                self.store.delete(CONFIGMAPS, "default", name)
+        else:
+            self.store.delete(CONFIGMAPS, "default", name)
+
+    @invariant()
+    def everybody_agrees(self) -> None:
+        stored = {o["metadata"]["name"]: o["data"] for o in self.store.list(CONFIGMAPS, "default")}
+        assert stored == self.model == self.followed
+        assert self.store.count(CONFIGMAPS) == len(self.model)
+
+    def teardown(self) -> None:
+        self.store.close()
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
