@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+from labkit.embedded.kubelet.connection import Pool
 
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
@@ -28,7 +27,7 @@ class Refused(Exception):
         self.code, self.reason, self.message = code, reason, message
 
 
-Unreachable = (httpx.TransportError, OSError)  # the server is down; it will be back
+Unreachable = (OSError,)  # the server is down; it will be back
 
 
 @dataclass
@@ -41,29 +40,19 @@ class Change:
 
 
 class Api:
-    def __init__(self, url: str, ca: str, token: str) -> None:
-        self.url = url
-        self.context = ssl.create_default_context(cafile=ca)
-        self.http = httpx.AsyncClient(
-            base_url=url,
-            verify=self.context,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(30, connect=5),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
-            trust_env=False,
-        )
+    def __init__(self, port: int, ca: str, token: str) -> None:
+        self.pool = Pool(port, ca, token)
 
-    async def close(self) -> None:
-        await self.http.aclose()
+    def close(self) -> None:
+        self.pool.close()
 
     async def request(self, method: str, path: str, body: Any = None, *, type: str = "", **params: str) -> Object:
         """The answer's JSON; Refused on an error, one of `Unreachable` while the server is down."""
-        headers = {"Content-Type": type or "application/json"} if body is not None else None
         content = json.dumps(body, separators=(",", ":")).encode() if body is not None else None
-        answer = await self.http.request(method, path, content=content, headers=headers, params=params or None)
-        if answer.status_code >= 400:
-            raise _refused(answer.status_code, answer.content)
-        return answer.json()
+        answer = await self.pool.request(method, path, params, content, type or "application/json")
+        if answer.status >= 400:
+            raise _refused(answer.status, answer.body)
+        return json.loads(answer.body)
 
     async def get(self, path: str, **params: str) -> Object:
         return await self.request("GET", path, **params)
@@ -112,21 +101,25 @@ class Api:
             delay = min(delay * 2, 2)
 
     async def _follow(self, path: str, version: str, params: dict[str, str]) -> AsyncIterator[Change]:
-        query = params | {"watch": "true", "resourceVersion": version}
-        timeout = httpx.Timeout(None, connect=5)
-        async with self.http.stream("GET", path, params=query, timeout=timeout) as answer:
-            if answer.status_code >= 400:
-                raise _refused(answer.status_code, await answer.aread())
-            rest = b""
-            async for data in answer.aiter_bytes():
-                *lines, rest = (rest + data).split(b"\n")
+        status, connection = await self.pool.stream(path, params | {"watch": "true", "resourceVersion": version})
+        rest = b""
+        try:
+            async for piece in connection.pieces():
+                rest += piece
+                if status >= 400:
+                    continue
+                *lines, rest = rest.split(b"\n")
                 for line in filter(None, lines):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        status = event["object"]
-                        raise Refused(status.get("code", 500), status.get("reason", ""), status.get("message", ""))
+                        failure = event["object"]
+                        raise Refused(failure.get("code", 500), failure.get("reason", ""), failure.get("message", ""))
                     if event["type"] != "BOOKMARK":
                         yield Change(event["type"], event["object"], [])
+        finally:
+            connection.close()
+        if status >= 400:
+            raise _refused(status, rest)
 
 
 def _refused(code: int, body: bytes) -> Refused:

@@ -23,6 +23,7 @@ import psutil
 from labkit.embedded.argo import task
 from labkit.embedded.kubelet import builtin, env, pipes, probes, volumes
 from labkit.embedded.kubelet.backoff import BackOff
+from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import Log, Options, read
 from labkit.embedded.kubelet.status import ContainerState, rfc3339
 from labkit.embedded.runtime import images
@@ -243,7 +244,7 @@ class Container:
     async def _post_start(self, hook: Object) -> None:
         try:
             await probes.act(hook, self, 3600)
-        except probes.Failure as failure:
+        except Failure as failure:
             self.event("Warning", "FailedPostStartHook", f"PostStartHook failed: {failure}")
             self.kill(self.pod.grace, "FailedPostStartHook")
 
@@ -357,7 +358,7 @@ class Container:
                     await probes.act(hook, self, grace)
             except TimeoutError:
                 pass
-            except probes.Failure as failure:
+            except Failure as failure:
                 self.event("Warning", "FailedPreStopHook", f"PreStopHook failed: {failure}")
             end = max(end, time.monotonic() + LEAST_GRACE)
         if grace > 0:

@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from labkit.embedded import credentials
@@ -38,8 +37,7 @@ TOKEN = 3600  # seconds that a token of the executor lives
 class Kubelet:
     def __init__(self, home: ClusterFolder, port: int) -> None:
         self.home = home
-        self.api = Api(f"https://127.0.0.1:{port}", str(home.ca), credentials.token(home, credentials.KUBELET))
-        self.transport = httpx.AsyncHTTPTransport(verify=self.api.context, limits=httpx.Limits(max_connections=None))
+        self.api = Api(port, str(home.ca), credentials.token(home, credentials.KUBELET))
         self.runtime = Runtime(home.root)
         self.events = Recorder(self.api, node.NAME)
         self.proxy = Proxy(self.api)
@@ -86,7 +84,7 @@ class Kubelet:
                 log.warning("did not end in time: %s", task.get_stack())
         await self.proxy.stop()
         await self.runtime.stop()
-        await self.api.close()
+        self.api.close()
 
     def background(self, work: Any) -> None:
         """Let `work` run by itself; its failure is logged."""

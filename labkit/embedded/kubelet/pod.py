@@ -112,9 +112,12 @@ class Pod:
             self._settle()
             if not self.hurried:
                 await self._flush()
-        except Exception:
+        except Exception as error:  # one pod's trouble is not another's
             log.exception("pod %s", self.path)
-            raise
+            self.fail(Verdict("KubeletError", f"{type(error).__name__}: {error}"), 0)
+            self._ended = True
+            self._settle()
+            await self._flush()
         finally:
             writer.cancel()
             if self._deadline:

@@ -6,8 +6,7 @@ import asyncio
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.status import ADDRESS
 
 if TYPE_CHECKING:
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 KINDS = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "readinessProbe"}
 OUTPUT = 10 * 1024  # bytes of a probe's output that an event may show
-
-
-class Failure(Exception):
-    """The probe failed; the event's words."""
 
 
 def host_port(container: Object, port: int | str) -> int:
@@ -57,17 +52,6 @@ async def _exec(command: list[str], container: Container, timeout: float) -> Non
         raise Failure(output.decode(errors="replace") or f"command {shlex.join(command)!r} exited with {code}")
 
 
-_clients: list[httpx.AsyncClient] = []
-
-
-def _client() -> httpx.AsyncClient:
-    """One client for all probes, made when the first one is asked; certificates are not checked, as upstream."""
-    if not _clients:
-        limits = httpx.Limits(max_keepalive_connections=0)
-        _clients.append(httpx.AsyncClient(verify=False, trust_env=False, limits=limits))
-    return _clients[0]
-
-
 async def _http(spec: Object, container: Container, timeout: float) -> None:
     port = host_port(container.spec, spec["port"])
     host = spec.get("host") or ADDRESS
@@ -75,18 +59,11 @@ async def _http(spec: Object, container: Container, timeout: float) -> None:
     url = f"{spec.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else '/' + path}"
     headers = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
     headers |= {h["name"]: h.get("value", "") for h in spec.get("httpHeaders") or ()}
-    try:
-        async with asyncio.timeout(timeout):
-            answer = await _client().get(url, headers=headers, timeout=timeout, follow_redirects=True)
-    except (TimeoutError, httpx.TimeoutException):
-        words = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-        raise Failure(f'Get "{url}": {words}') from None
-    except httpx.ConnectError:
-        raise Failure(f'Get "{url}": dial tcp {host}:{port}: connect: connection refused') from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Failure(f'Get "{url}": {error}') from None
-    if not 200 <= answer.status_code < 400:
-        raise Failure(f"HTTP probe failed with statuscode: {answer.status_code}")
+    from labkit.embedded.kubelet.web import status  # an HTTP client is loaded when the first probe needs one
+
+    code = await status(url, f"{host}:{port}", headers, timeout)
+    if not 200 <= code < 400:
+        raise Failure(f"HTTP probe failed with statuscode: {code}")
 
 
 async def _tcp(spec: Object, container: Container, timeout: float) -> None:

@@ -1,0 +1,68 @@
+"""What the kubelet lends Argo's executor of one pod: paths, logs, ends of containers, and a client of the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from labkit.embedded.kubelet.pod import Pod
+
+
+class Files:
+    """What the executor may reach of its pod: see `argo.executor.Files`."""
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+        self.home: Path = pod.kubelet.home.root
+        self.api = httpx.AsyncClient(transport=_transport(pod), base_url=_url(pod), auth=_Account(pod), timeout=30)
+
+    def path(self, container: str, path: str) -> Path:
+        found = self._pod.container(container)
+        return self._pod.kubelet.runtime.host_path(found.launch({}, []), path)
+
+    def translate(self, container: str, text: str) -> str:
+        found = self._pod.container(container)
+        return self._pod.kubelet.runtime.translate(found.launch({}, []), text)
+
+    def log(self, container: str) -> Path:
+        return self._pod.container(container).log_path
+
+    async def finished(self, container: str) -> int:
+        found = self._pod.container(container)
+        await found.ended.wait()
+        code = found.state.exit_code
+        return 137 if code is None else code
+
+
+_transports: dict[str, httpx.AsyncHTTPTransport] = {}
+
+
+def _url(pod: Pod) -> str:
+    return f"https://127.0.0.1:{pod.kubelet.api.pool.port}"
+
+
+def _transport(pod: Pod) -> httpx.AsyncHTTPTransport:
+    """One for the clients of all pods."""
+    url = _url(pod)
+    if url not in _transports:
+        limits = httpx.Limits(max_connections=None)
+        _transports[url] = httpx.AsyncHTTPTransport(verify=pod.kubelet.api.pool.context, limits=limits)
+    return _transports[url]
+
+
+class _Account(httpx.Auth):
+    """The token of a pod's service account, asked for at the first request."""
+
+    def __init__(self, pod: Pod) -> None:
+        self.pod = pod
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        raise RuntimeError("the executor's client is asynchronous")
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncIterator[httpx.Request]:  # type: ignore[override]
+        request.headers["Authorization"] = f"Bearer {await self.pod.token()}"
+        yield request
