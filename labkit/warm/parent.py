@@ -167,7 +167,7 @@ class Parent:
 
     def begun(self, record: Record) -> None:
         if not record.started and not record.error:
-            record.started = time.time()
+            record.started = record.ended[1] if record.ended else time.time()
             started = {"pid": record.host or record.pid, "at": record.started}
             self.tell({"event": "started", "id": record.id, **started})
 

@@ -13,6 +13,7 @@ import builtins
 import ctypes
 import gc
 import io
+import linecache
 import os
 import random
 import runpy
@@ -146,6 +147,8 @@ def execute(command: Command) -> None:
         source, name = sys.stdin.buffer.read(), "<stdin>"
     else:
         source, name = command.target, "<string>"
+        if sys.version_info >= (3, 13):  # from here on tracebacks show lines of -c
+            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     if command.kind != "-c":
         main |= {"__file__": name, "__cached__": None}
     exec(compile(source, name, "exec", dont_inherit=True), main)
