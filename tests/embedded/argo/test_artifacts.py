@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import http.server
 import os
-import socket
 import stat
-import subprocess
 import tarfile
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argo_serving import Pod, Served, free_port, result
+from argo_serving import Pod, Served, result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from s3_store import S3, S3Server
 
-from labkit.embedded.argo import archives, artifacts, repository, s3
+from labkit.embedded.argo import archives, artifacts, repository
 from labkit.embedded.argo.task import TaskError
 from labkit.embedded.resources import CONFIGMAPS, SECRETS
 
@@ -214,12 +212,6 @@ def test_whatever_is_packed_is_unpacked_again(tmp_path: Path, files: dict[str, b
 
 # -- repositories ----------------------------------------------------------------------------------------------------
 
-S3 = """\
-archiveLogs: true
-s3: {endpoint: 'x:1', bucket: b, insecure: true, keyFormat: 'my/{{workflow.name}}',
-     accessKeySecret: {name: s, key: a}, secretKeySecret: {name: s, key: b}}
-"""
-
 
 def configmap(default: str = "") -> dict:
     marks = {repository.DEFAULT_KEY: default} if default else {}
@@ -248,37 +240,6 @@ def test_a_reference_that_leads_nowhere_is_refused() -> None:
         repository.resolve(lambda name: configmap(), {"configMap": "mine", "key": "two"}, "default")
     with pytest.raises(TaskError, match="gcs is not supported"):
         repository.resolve(lambda name: configmap(), {"key": "bad"}, "default")
-
-
-class S3Server:
-    """rclone's own S3 server over a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        (folder / "bucket").mkdir(parents=True)
-        command = [
-            s3.rclone(),
-            "serve",
-            "s3",
-            str(folder),
-            "--addr",
-            f"127.0.0.1:{self.port}",
-            "--auth-key",
-            "key,secret",
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)  # it doesn't say when it listens
-        raise AssertionError("rclone serve s3 doesn't listen")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
 
 
 @pytest.fixture(scope="module")
