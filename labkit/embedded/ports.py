@@ -116,9 +116,19 @@ def free(port: int) -> bool:
         return True
 
 
+def taken(store: Store, port: int) -> bool:
+    """Whether an object of the store holds the port."""
+    with store.lock:
+        return _register(store).count[port] > 0
+
+
+def _register(store: Store) -> Register:
+    if store not in _registers:
+        _registers[store] = Register(store)
+    return _registers[store]
+
+
 def allocate(store: Store, count: int) -> list[int]:
     """`count` different ports that no object of the store holds and nobody listens on."""
     with store.lock:
-        if store not in _registers:
-            _registers[store] = Register(store)
-        return _registers[store].take(count)
+        return _register(store).take(count)

@@ -52,6 +52,9 @@ def _host_ports(store: Store, service: Object, old: Object | None) -> None:
     if spec["type"] == "NodePort":
         for port in spec.get("ports") or ():
             port["nodePort"] = chosen.get(str(port.get("port")), 0)
+    else:
+        for port in spec.get("ports") or ():
+            port.pop("nodePort", None)
 
 
 def validate(store: Store, service: Object, old: Object | None) -> None:
@@ -62,6 +65,7 @@ def validate(store: Store, service: Object, old: Object | None) -> None:
     if not spec.get("ports") and not headless and spec["type"] != "ExternalName":
         causes.required("spec.ports")
     _ports(causes, spec.get("ports") or [])
+    _node_ports(causes, store, service, old)
     causes.labels("spec.selector", spec.get("selector"))
     if headless and spec["type"] in ("NodePort", "LoadBalancer"):
         causes.invalid("spec.clusterIPs[0]", HEADLESS, f"may not be set to 'None' for {spec['type']} services")
@@ -77,6 +81,15 @@ def validate(store: Store, service: Object, old: Object | None) -> None:
     refuse("spec.sessionAffinity", spec["sessionAffinity"] == "ClientIP", "all clients have the same address")
     for i, port in enumerate(spec.get("ports") or ()):
         refuse(f"spec.ports[{i}].protocol", port["protocol"] != "TCP", "only TCP is forwarded")
+
+
+def _node_ports(causes: Causes, store: Store, service: Object, old: Object | None) -> None:
+    """A host port that was asked for must not be another object's."""
+    had = set(ports.recorded(old).values()) if old else set()
+    for i, port in enumerate(service["spec"].get("ports") or ()):
+        number = port.get("nodePort")
+        if number and number not in had and ports.taken(store, number):
+            causes.invalid(f"spec.ports[{i}].nodePort", number, "provided port is already allocated")
 
 
 def _ports(causes: Causes, given: list[Object]) -> None:

@@ -9,12 +9,14 @@ and the taints go.
 from __future__ import annotations
 
 import fcntl
+import math
 from pathlib import Path
 
-from labkit.embedded.controllers import conditions, events
+from labkit.embedded.controllers import conditions, events, times
 from labkit.embedded.controllers.loop import Controller
 from labkit.embedded.controllers.owners import deleting
-from labkit.embedded.controllers.pods import finished, is_true
+from labkit.embedded.controllers.pods import active, finished, is_true
+from labkit.embedded.controllers.scheduler import tolerated
 from labkit.embedded.resources import NODES, PODS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Object, Store, now
@@ -44,15 +46,16 @@ def controller(lock: Path | None) -> Controller:
     def reconcile(node: Object, store: Store) -> float | None:
         dead = lock is not None and not alive(lock)
         name = node["metadata"]["name"]
+        wait = None
         if not dead:
-            store.modify(NODES, "", name, _mark)
+            wait = _evict(store.modify(NODES, "", name, _mark) or node, store)
         else:
             if is_true(node, "Ready"):
                 message = f"Node {name} status is now: NodeNotReady"
                 events.record(store, node, events.NORMAL, "NodeNotReady", message, component=COMPONENT)
             store.modify(NODES, "", name, _silent)
             _lose_pods(name, store)
-        return INTERVAL if lock is not None else None
+        return times.soonest(INTERVAL if lock is not None else None, wait)
 
     return Controller("nodes", NODES, reconcile)
 
@@ -82,6 +85,37 @@ def _taint(node: Object, keys: list[str], effects: tuple[str, ...]) -> None:
         spec["taints"] = taints
     else:
         spec.pop("taints", None)
+
+
+def _evict(node: Object, store: Store) -> float | None:
+    """Delete the pods that don't tolerate the node's NoExecute taints, or no longer do; the seconds until the next."""
+    taints = [t for t in (node.get("spec") or {}).get("taints") or () if t.get("effect") == "NoExecute"]
+    if not taints:
+        return None
+    name, waits = node["metadata"]["name"], list[float]()
+    for pod in store.list(PODS, None, lambda p: p["spec"].get("nodeName") == name and active(dict(p))):
+        left = min(_tolerates(pod["spec"], t) for t in taints)
+        meta = pod["metadata"]
+        if left <= 0:
+            message = f"Marking for deletion Pod {meta['namespace']}/{meta['name']}"
+            events.record(
+                store, pod, events.NORMAL, "TaintManagerEviction", message, component="taint-eviction-controller"
+            )
+            store.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
+        elif left < math.inf:
+            waits.append(left)
+    return times.soonest(*waits)
+
+
+def _tolerates(spec: Object, taint: Object) -> float:
+    """For how many seconds yet the pod tolerates the taint: 0 when it doesn't, infinity when for ever."""
+    covering = [t for t in spec.get("tolerations") or () if tolerated({"tolerations": [t]}, taint)]
+    if not covering:
+        return 0.0
+    limits = [t["tolerationSeconds"] for t in covering if t.get("tolerationSeconds") is not None]
+    if not limits or "timeAdded" not in taint:
+        return math.inf
+    return max(0.0, min(limits) - times.age(taint["timeAdded"]))
 
 
 def _lose_pods(node: str, store: Store) -> None:

@@ -83,6 +83,15 @@ def test_services_are_refused(refused: Refused, spec: dict[str, Any], words: str
     assert words in refused(SERVICES, service(**spec)).message
 
 
+def test_a_node_port_is_honoured_and_given_once(store: Store, refused: Refused) -> None:
+    wanted = ports.allocate(store, 1)[0]
+    made = store.create(SERVICES, service(type="NodePort", ports=[{"port": 80, "nodePort": wanted}]))
+    assert ports.recorded(made) == {"80": wanted}
+    assert store.update(SERVICES, made)["spec"]["ports"][0]["nodePort"] == wanted
+    error = refused(SERVICES, service("t", type="NodePort", ports=[{"port": 80, "nodePort": wanted}]))
+    assert f"spec.ports[0].nodePort: Invalid value: {wanted}: provided port is already allocated" in error.message
+
+
 def test_a_service_s_address_can_t_change(store: Store, refused: Refused) -> None:
     store.create(SERVICES, service())
     changed = store.get(SERVICES, "default", "s")

@@ -77,6 +77,18 @@ def test_a_claim_in_use_goes_when_its_last_pod_has_ended(cluster: Cluster) -> No
     assert cluster.store.find(CLAIMS, "default", "data") is None
 
 
+def test_a_no_execute_taint_drives_out_pods_that_do_not_tolerate_it(cluster: Cluster) -> None:
+    cluster.create(PODS, cluster.pod("a"))
+    cluster.create(PODS, cluster.pod("b", tolerations=[{"key": "fire", "operator": "Exists"}]))
+    cluster.play_all()
+    node = cluster.store.get(NODES, "", "labkit")
+    node["spec"]["taints"] = [{"key": "fire", "effect": "NoExecute"}]
+    cluster.store.update(NODES, node)
+    cluster.play_all()
+    assert [p["metadata"]["name"] for p in cluster.pods()] == ["b"]
+    assert ("Normal", "TaintManagerEviction", "Marking for deletion Pod default/a") in cluster.events("a")
+
+
 def test_a_dead_kubelet_loses_its_pods_and_a_new_one_gets_new_ones(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "ca.crt").write_text("CERTIFICATE")
