@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from labkit.embedded.status import ApiError
+
+if TYPE_CHECKING:
+    import httpx
 
 Object = dict[str, Any]
 
@@ -45,6 +46,8 @@ def error_of(response: httpx.Response) -> ApiError:
 
 async def attempt(api: httpx.AsyncClient, method: str, path: str, **options: Any) -> Answer:
     """Send a request until it is answered. ApiError where the answer is a refusal, or where none came in time."""
+    import httpx  # the server imports this module as well, and makes no calls
+
     deadline = time.monotonic() + PATIENCE
     pause, repeated = FIRST, False
     while True:

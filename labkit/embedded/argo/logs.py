@@ -11,9 +11,8 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from starlette.datastructures import QueryParams
 
 from labkit.embedded import selectors
@@ -22,6 +21,9 @@ from labkit.embedded.argo.task import MAIN, PREFIX
 from labkit.embedded.resources import PODS, WORKFLOWS
 from labkit.embedded.store import Event, Store
 from labkit.paths import ClusterFolder
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +109,8 @@ class Merger:
         return [{"content": content, "podName": pod} for _, pod, content in entries]
 
     async def _read(self, pod: str, uid: str) -> None:
+        import httpx  # takes long to import, and most servers are never asked for a workflow's log
+
         path = f"/logs/{self.namespace}/{pod}/{self.container}"
         query = self.options | {"uid": uid, "timestamps": "true"}
         transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
