@@ -245,6 +245,7 @@ class AsyncParent:
     def take(self, message: wire.Message) -> None:
         if message["event"] == "ready":
             self.pid = message["pid"]
+            self.last_used = time.monotonic()
             self.ready.set_result(message["loaded"])
             return
         child = self.children[message["id"]]
