@@ -90,7 +90,7 @@ class _Entry:
 
 class Store:
     """`path` is the database's file, or None for one in memory; `admit(store, operation, resource, new, old)` gives the
-    object as it shall be stored, or raises ApiError; operation is CREATE, UPDATE or STATUS."""
+    object as it shall be stored, or raises ApiError; operation is CREATE, UPDATE, STATUS or DELETE."""
 
     def __init__(self, path: Path | None, *, admit: Admit | None = None, history: int = 20_000) -> None:
         self.admit = admit
@@ -382,6 +382,8 @@ class Store:
             if entry is None:
                 raise not_found(resource, name)
             obj = json.loads(entry.raw)
+            if self.admit:
+                self.admit(self, "DELETE", resource, obj, obj)
             meta = obj["metadata"]
             for what, want, have in (("UID", uid, meta["uid"]), ("ResourceVersion", version, meta["resourceVersion"])):
                 if want and want != have:

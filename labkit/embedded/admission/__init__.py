@@ -57,8 +57,12 @@ REGISTERED = (NODES.qualified,)  # kinds whose creator also writes their status
 
 
 def admit(store: Store, operation: str, resource: Resource, new: Object, old: Object | None) -> Object:
-    """The object as it shall be stored, or ApiError; `operation` is CREATE, UPDATE or STATUS."""
+    """The object as it shall be stored, or ApiError; `operation` is CREATE, UPDATE, STATUS or DELETE."""
     if operation == "STATUS":
+        return new
+    if operation == "DELETE":
+        if resource is NAMESPACES:
+            namespace.check_delete(new)
         return new
     if operation == "CREATE" and resource.status and resource.qualified not in REGISTERED:
         new.pop("status", None)

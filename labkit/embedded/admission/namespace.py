@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from labkit.embedded.resources import NAMESPACES
+from labkit.embedded.status import forbidden
 from labkit.embedded.store import Object, Store
 
+IMMORTAL = ("default", "kube-system", "kube-public")
 LABEL, FINALIZER = "kubernetes.io/metadata.name", "kubernetes"
 
 
@@ -15,6 +18,13 @@ def default(store: Store, namespace: Object, old: Object | None) -> None:
         namespace["status"] = {"phase": "Active"}
     else:
         namespace["spec"] = old.get("spec", {})
+
+
+def check_delete(namespace: Object) -> None:
+    """The cluster's own namespaces stay."""
+    name = namespace["metadata"]["name"]
+    if name in IMMORTAL:
+        raise forbidden(NAMESPACES, name, "this namespace may not be deleted")
 
 
 def validate(store: Store, namespace: Object, old: Object | None) -> None:

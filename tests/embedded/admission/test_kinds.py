@@ -23,6 +23,7 @@ from labkit.embedded.resources import (
     SERVICES,
     TFJOBS,
 )
+from labkit.embedded.status import ApiError
 from labkit.embedded.store import Store
 
 from .conftest import Refused, pod, template
@@ -47,6 +48,11 @@ def test_a_namespace_is_labelled_and_held(store: Store) -> None:
     assert (made["spec"], made["status"]) == ({"finalizers": ["kubernetes"]}, {"phase": "Active"})
     assert store.delete(NAMESPACES, "", "team")["metadata"]["deletionTimestamp"]
     assert store.find(NAMESPACES, "", "team")
+
+
+def test_the_cluster_s_own_namespaces_stay(store: Store) -> None:
+    with pytest.raises(ApiError, match='namespaces "default" is forbidden: this namespace may not be deleted'):
+        store.delete(NAMESPACES, "", "default")
 
 
 def test_names_and_labels_are_checked_for_every_kind(refused: Refused) -> None:

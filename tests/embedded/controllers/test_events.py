@@ -35,8 +35,11 @@ def test_an_event_that_is_gone_is_recorded_anew(cluster: Cluster) -> None:
 
 
 def test_an_event_of_a_vanishing_namespace_is_dropped(cluster: Cluster) -> None:
-    pod = cluster.store.create(PODS, cluster.pod("a"))
-    cluster.store.delete(NAMESPACES, "", "default")
+    cluster.store.create(NAMESPACES, {"metadata": {"name": "team"}})
+    body = cluster.pod("a")
+    body["metadata"]["namespace"] = "team"
+    pod = cluster.store.create(PODS, body)
+    cluster.store.delete(NAMESPACES, "", "team")
     events.record(cluster.store, pod, events.NORMAL, "Pulled", "done")
     assert cluster.store.list(EVENTS) == []
 
