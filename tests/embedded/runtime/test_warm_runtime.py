@@ -10,11 +10,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labkit.embedded.runtime import limits
+from labkit.embedded.runtime.launch import Launch
 from labkit.embedded.runtime.runtime import Runtime, close
 
 from .conftest import ENV, Bench, finish, wait_until_gone, works
@@ -129,14 +131,26 @@ def test_what_needs_an_interpreter_of_its_own_gets_one(warm: Bench) -> None:
         assert warm.end(process).code == 0
 
 
-def test_a_killed_warm_parent_takes_its_children_along_and_is_started_again(warm: Bench) -> None:
-    process = warm.begin(warm.make(script("import time; time.sleep(100)"), warm=True))
-    assert warm.runtime.warm is not None
-    os.kill(warm.runtime.warm.pid, signal.SIGKILL)
-    assert warm.do(process.wait()).lost
-    close(process)
-    wait_until_gone([process.pid])
-    assert warm.run(script("print(1)"), warm=True).out == "1\n"
+def test_a_killed_warm_parent_takes_its_children_along_and_is_started_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        runtime = Runtime(tmp_path, preload=["json"])
+        await runtime.start()
+        launch = Launch(script("import time; print(1); time.sleep(100)"), ENV, "/", tmp_path / "root", warm=True)
+        process = await runtime.launch(launch)
+        assert process.warm
+        first = runtime.warm
+        assert first is not None
+        os.kill(first.pid, signal.SIGKILL)
+        assert (await process.wait()).lost
+        wait_until_gone([process.pid])
+        again = await runtime.launch(replace(launch, argv=script("print(2)")))
+        assert again.warm
+        assert (await finish(again)).out == "2\n"
+        assert runtime.warm is not first
+        close(process)
+        await runtime.stop()
+
+    asyncio.run(scenario())
 
 
 def test_an_idle_warm_parent_ends_and_comes_back(tmp_path: Path) -> None:
