@@ -171,7 +171,12 @@ async def run(controllers: Sequence[Controller], store: Store) -> None:
 
     def deliver(event: Event) -> None:
         for worker in workers:
-            for item in worker.controller.concerned(event, store):
+            try:
+                items = list(worker.controller.concerned(event, store))
+            except Exception:  # whoever wrote must not fail because of a controller
+                log.exception("%s: which objects an event of %s concerns", worker.controller.name, event.key)
+                continue
+            for item in items:
                 worker.add(item)
 
     def hear(event: Event) -> None:

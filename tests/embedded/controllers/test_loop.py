@@ -111,6 +111,25 @@ def test_events_of_other_threads_are_heard(store: Store) -> None:
     asyncio.run(go())
 
 
+def test_a_controller_that_can_t_tell_whom_an_event_concerns_harms_nobody(store: Store) -> None:
+    seen: list[str] = []
+
+    def broken(event: Any) -> list[Any]:
+        raise RuntimeError("broken")
+
+    controllers = [
+        Controller("broken", SECRETS, lambda o, s: None, watches={CONFIGMAPS: broken}),
+        Controller("sound", CONFIGMAPS, lambda o, s: seen.append(o["metadata"]["name"])),
+    ]
+
+    async def go() -> None:
+        async with running(controllers, store):
+            add(store, "a")
+            await until(lambda: seen == ["a"])
+
+    asyncio.run(go())
+
+
 def test_an_owned_object_wakes_its_controller(store: Store) -> None:
     owner = add(store, "owner")
     seen: list[str] = []
