@@ -591,6 +591,9 @@ def test_cp_copies_files_both_ways(kubectl: Kubectl, tmp_path: Path) -> None:
     kubectl("cp", str(tmp_path / "there"), "p:/tmp/here")
     kubectl("cp", "p:/tmp/here", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == content
+    kubectl("exec", "p", "--", "sh", "-c", "mkdir -p /tmp/d/e; echo x > /tmp/d/e/f")
+    kubectl("cp", "p:/tmp/d", str(tmp_path / "folder"))
+    assert (tmp_path / "folder" / "e" / "f").read_text() == "x\n"
 
 
 def test_attach_shows_what_a_program_prints(kubectl: Kubectl) -> None:

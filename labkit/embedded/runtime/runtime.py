@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labkit import paths as lab
-from labkit.embedded.runtime import limits, paths
+from labkit.embedded.runtime import archive, limits, paths
 from labkit.embedded.runtime.launch import Launch, Process, SpawnError, may_fork
 from labkit.warm.client import AsyncParent, Spawn, environment
 
@@ -194,7 +194,7 @@ class Runtime:
             process.launch, argv=argv, env=process.launch.env if env is None else env, tty=tty, init=False, warm=False
         )
         if self.isolation == "none":
-            spawn = self.translated(launch, False)
+            spawn = self.translated(replace(launch, argv=archive.argv(launch, argv)), False)
         else:
             place = str(process.pid)
             spawn = Spawn(argv, launch.env, launch.cwd or "/", False, tty, JOIN, {"pid": place}, place)
