@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from labkit.embedded.argo import gotext, names, nodes_reset, suspend as suspension
+from labkit.embedded.argo import gotext, names, nodes_reset
+from labkit.embedded.argo import suspend as suspension
 from labkit.embedded.argo.operation import OperationError, failed
 from labkit.embedded.argo.scope import add_global_parameter
 from labkit.embedded.resources import PODS, WORKFLOWS

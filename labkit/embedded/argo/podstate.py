@@ -17,6 +17,7 @@ from labkit.embedded.argo.operation import Object, Operation, OperationError, co
 from labkit.embedded.resources import PODS, WORKFLOWTASKRESULTS
 from labkit.embedded.status import ApiError
 
+_WITH_PROGRESS = ("Pod", "Suspend")
 LATE = "Step exceeded its deadline"
 
 
@@ -258,7 +259,7 @@ def _end_what_has_no_pod(op: Operation) -> None:
 def progress(op: Operation) -> None:
     """Bring `progress` up: `N/M` of a pod, and of a node with children the sum over the pods below it."""
     bits: dict[str, int] = {}
-    pods = [node for node in op.nodes.values() if node["type"] == "Pod"]
+    pods = [node for node in op.nodes.values() if node["type"] in _WITH_PROGRESS]
     done = [0] * len(pods)
     total = [1] * len(pods)
     for i, node in enumerate(pods):
@@ -278,7 +279,7 @@ def progress(op: Operation) -> None:
 
     below = _reach(op, bits)
     for id, node in op.nodes.items():
-        if node["type"] != "Pod" and below[id]:
+        if node["type"] not in _WITH_PROGRESS and below[id]:
             node["progress"] = summed(below[id])
     op.status["progress"] = summed((1 << len(pods)) - 1) if pods else "0/0"
 

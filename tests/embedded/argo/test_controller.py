@@ -38,12 +38,14 @@ def test_a_container_becomes_a_pod_and_the_root_node() -> None:
         "workflows.argoproj.io/node-id": "hello",
         "kubectl.kubernetes.io/default-container": "main",
     }
-    assert meta["ownerReferences"][0]["kind"] == "Workflow" and meta["ownerReferences"][0]["controller"] is True
+    assert meta["ownerReferences"][0]["kind"] == "Workflow"
+    assert meta["ownerReferences"][0]["controller"] is True
     assert spec["restartPolicy"] == "Never"
     assert [c["name"] for c in spec["containers"]] == ["wait", "main"]
     assert "initContainers" not in spec
     wait = env(spec["containers"][0])
-    assert wait["ARGO_NODE_ID"] == "hello" and wait["ARGO_INCLUDE_SCRIPT_OUTPUT"] == "false"
+    assert wait["ARGO_NODE_ID"] == "hello"
+    assert wait["ARGO_INCLUDE_SCRIPT_OUTPUT"] == "false"
     assert json.loads(wait["ARGO_TEMPLATE"])["container"]["image"] == "busybox"
     assert "ARGO_TEMPLATE" not in env(spec["containers"][1])
 
@@ -72,7 +74,8 @@ def test_a_script_gets_its_source_as_a_last_argument() -> None:
     spec = play.pods()[0]["spec"]
     main = spec["containers"][1]
     assert (main["command"], main["args"]) == (["python"], ["/argo/staging/script"])
-    assert [c["name"] for c in spec["initContainers"]] == ["init"] and "source" not in main
+    assert [c["name"] for c in spec["initContainers"]] == ["init"]
+    assert "source" not in main
 
 
 def test_the_phases_of_the_pod_are_those_of_the_node() -> None:
@@ -84,7 +87,8 @@ def test_the_phases_of_the_pod_are_those_of_the_node() -> None:
     assert (play.nodes[""]["phase"], play.nodes[""]["message"]) == ("Pending", "ImagePullBackOff: no such image")
     play.start(play.pods()[0])
     play.settle()
-    assert play.nodes[""]["phase"] == "Running" and "message" not in play.nodes[""]
+    assert play.nodes[""]["phase"] == "Running"
+    assert "message" not in play.nodes[""]
     assert {"type": "PodRunning", "status": "True"} in play.status["conditions"]
 
 
@@ -165,10 +169,13 @@ def test_steps_make_groups_whose_ends_are_joined() -> None:
     assert nodes["[0]"]["children"] == [ids["[0].a"], ids["[0].b"]]
     assert nodes["[0].a"]["children"] == nodes["[0].b"]["children"] == [ids["[1]"]]
     assert nodes[""]["outboundNodes"] == [ids["[1].c"]]
-    assert nodes["[0].a"]["boundaryID"] == ids[""] and nodes["[0].a"]["displayName"] == "a"
-    assert nodes["[1]"]["displayName"] == "[1]" and nodes["[0]"]["nodeFlag"] == {}
+    assert nodes["[0].a"]["boundaryID"] == ids[""]
+    assert nodes["[0].a"]["displayName"] == "a"
+    assert nodes["[1]"]["displayName"] == "[1]"
+    assert nodes["[0]"]["nodeFlag"] == {}
     assert ids["[0].a"] == f"{play.name}-{names.fnv32a(play.name + '[0].a')}"
-    assert play.status["progress"] == "3/3" and nodes["[1]"]["progress"] == "1/1"
+    assert play.status["progress"] == "3/3"
+    assert nodes["[1]"]["progress"] == "1/1"
 
 
 def test_fnv32a_is_the_published_hash() -> None:
@@ -187,7 +194,8 @@ def test_continue_on_lets_a_failure_pass() -> None:
     a = {"name": "a", "template": "work", "continueOn": {"failed": True}}
     b = {"name": "b", "template": "work", "when": "{{steps.a.status}} == Failed"}
     play = Play(workflow(steps([a], [b]), container("work"))).run(lambda pod: display(pod) == "a")
-    assert play.phase == "Succeeded" and play.nodes["[1].b"]["phase"] == "Succeeded"
+    assert play.phase == "Succeeded"
+    assert play.nodes["[1].b"]["phase"] == "Succeeded"
 
 
 def test_a_step_whose_condition_is_false_is_skipped() -> None:
@@ -265,13 +273,15 @@ def test_a_loop_gathers_the_outputs_of_its_iterations() -> None:
     ]
     got = {p["name"]: json.loads(p["value"]) for p in play.nodes["[1].b"]["inputs"]["parameters"]}
     assert got["p0"] == [{"o": "o0"}, {"o": "o1"}, {"o": "o2"}, {"o": "o3"}]
-    assert got["p1"] == ["o0", "o1", "o2", "o3"] and sorted(got["p2"]) == [1, 2, 3, 4]
+    assert got["p1"] == ["o0", "o1", "o2", "o3"]
+    assert sorted(got["p2"]) == [1, 2, 3, 4]
 
 
 def test_an_empty_loop_is_skipped() -> None:
     loop = {"name": "a", "template": "work", "withParam": "[]"}
     play = Play(workflow(steps([loop]), container("work"))).run()
-    assert play.nodes["[0].a"]["message"] == "Skipped, empty params" and play.phase == "Succeeded"
+    assert play.nodes["[0].a"]["message"] == "Skipped, empty params"
+    assert play.phase == "Succeeded"
 
 
 def test_a_loop_over_what_is_no_list_fails_with_argos_words() -> None:
@@ -300,7 +310,8 @@ def test_a_dag_draws_its_edges_from_the_nodes_dependencies_end_in() -> None:
     assert nodes[""]["children"] == [ids[".a"]]
     assert nodes[".a"]["children"] == [ids[".b"], ids[".c"]]
     assert nodes[".b"]["children"] == nodes[".c"]["children"] == [ids[".d"]]
-    assert nodes[""]["outboundNodes"] == [ids[".d"]] and nodes[".d"]["displayName"] == "d"
+    assert nodes[""]["outboundNodes"] == [ids[".d"]]
+    assert nodes[".d"]["displayName"] == "d"
     assert play.order == [".a", ".b", ".c", ".d"]
 
 
@@ -312,7 +323,8 @@ def test_an_unmet_dependency_omits_the_task() -> None:
         "Omitted",
         "omitted: depends condition not met",
     )
-    assert play.phases()[".c"] == "Succeeded" and play.phase == "Succeeded"
+    assert play.phases()[".c"] == "Succeeded"
+    assert play.phase == "Succeeded"
 
 
 def test_a_failed_task_fails_the_dag_without_a_message() -> None:
@@ -326,7 +338,8 @@ def test_a_loop_in_a_dag_is_a_task_group() -> None:
     play = Play(workflow(dag(looped, task("b", "a.AnySucceeded")), container("work")))
     play.run(lambda pod: 0 if "n02" in pod["metadata"]["annotations"][names.NODE_NAME] or display(pod) == "b" else 1)
     nodes = play.nodes
-    assert nodes[".a"]["type"] == "TaskGroup" and nodes[".a"]["phase"] == "Failed"
+    assert nodes[".a"]["type"] == "TaskGroup"
+    assert nodes[".a"]["phase"] == "Failed"
     assert [n for n in nodes if n.startswith(".a(")] == [".a(0:n03)", ".a(1:n02)", ".a(2:n01)"]
     assert nodes[".b"]["phase"] == "Succeeded"
     assert nodes[".a(0:n03)"]["children"] == [nodes[".b"]["id"]]
@@ -340,7 +353,8 @@ def test_only_what_the_targets_need_is_run() -> None:
 def test_dependencies_and_continue_on_are_the_older_form() -> None:
     tasks = [task("a", continueOn={"failed": True}), task("b", dependencies=["a"])]
     play = Play(workflow(dag(*tasks), container("work"))).run(lambda pod: display(pod) == "a")
-    assert play.phases()[".b"] == "Succeeded" and play.phase == "Succeeded"
+    assert play.phases()[".b"] == "Succeeded"
+    assert play.phase == "Succeeded"
 
 
 # -- control ---------------------------------------------------------------------------------------------------------
@@ -364,20 +378,23 @@ def test_parallelism_of_a_template_bounds_its_children() -> None:
     play = Play(workflow(steps([loop], parallelism=1), container("work")))
     play.settle()
     assert len(play.pods()) == 1
-    assert play.run().phase == "Succeeded" and len(play.order) == 3
+    assert play.run().phase == "Succeeded"
+    assert len(play.order) == 3
 
 
 def test_fail_fast_starts_nothing_more() -> None:
     loop = {"name": "a", "template": "work", "withSequence": {"count": 3}}
     play = Play(workflow(steps([loop], parallelism=1, failFast=True), container("work"))).run(lambda pod: 1)
-    assert play.phase == "Failed" and len(play.order) == 1
+    assert play.phase == "Failed"
+    assert len(play.order) == 1
     assert play.message == "template has failed or errored children and failFast enabled"
 
 
 def test_a_suspended_workflow_starts_nothing() -> None:
     play = Play(workflow(container(), suspend=True))
     play.settle()
-    assert play.pods() == [] and play.phase == "Running"
+    assert play.pods() == []
+    assert play.phase == "Running"
     play.store.modify(WORKFLOWS, "default", play.name, lambda w: w["spec"].pop("suspend") and None)
     assert play.run().phase == "Succeeded"
 
@@ -385,8 +402,10 @@ def test_a_suspended_workflow_starts_nothing() -> None:
 def test_a_suspend_template_waits_for_its_duration() -> None:
     play = Play(workflow({"name": "main", "suspend": {"duration": "1"}}))
     again = play.settle()
-    assert play.nodes[""]["type"] == "Suspend" and play.nodes[""]["phase"] == "Running"
-    assert again is not None and 0 < again <= 1.1
+    assert play.nodes[""]["type"] == "Suspend"
+    assert play.nodes[""]["phase"] == "Running"
+    assert again is not None
+    assert 0 < again <= 1.1
     then = "2020-01-01T00:00:00Z"
     play.store.modify(WORKFLOWS, "default", play.name, lambda w: w["status"]["nodes"][play.name].update(startedAt=then))
     play.settle()
@@ -414,13 +433,15 @@ def test_shutdown_ends_pods_and_spares_the_exit_handler_only_on_stop(strategy: s
 def test_the_workflows_deadline_ends_what_runs() -> None:
     play = Play(workflow(steps([{"name": "a", "template": "work"}]), container("work"), activeDeadlineSeconds=100))
     again = play.settle()
-    assert again is not None and 98 < again < 101
+    assert again is not None
+    assert 98 < again < 101
     pod = play.pods()[0]
     assert 98 <= pod["spec"]["activeDeadlineSeconds"] <= 100
     play.start(pod)
     play.store.modify(WORKFLOWS, "default", play.name, lambda w: w["status"].update(startedAt="2020-01-01T00:00:00Z"))
     play.settle()
-    assert play.nodes["[0].a"]["message"] == "Step exceeded its deadline" and play.phase == "Failed"
+    assert play.nodes["[0].a"]["message"] == "Step exceeded its deadline"
+    assert play.phase == "Failed"
 
 
 def test_the_exit_handler_knows_the_status_and_the_failures() -> None:
@@ -433,11 +454,13 @@ def test_the_exit_handler_knows_the_status_and_the_failures() -> None:
     (pod,) = play.pods()
     assert pod["metadata"]["labels"]["workflows.argoproj.io/on-exit"] == "true"
     status, failures, seconds = pod["spec"]["containers"][1]["args"]
-    assert status == "Failed" and float(seconds) >= 0
+    assert status == "Failed"
+    assert float(seconds) >= 0
     told = {failure["displayName"]: failure["message"] for failure in json.loads(json.loads(failures))}
     assert told["a"] == "main: Error (exit code 1)"
     play.run()
-    assert play.phase == "Failed" and play.nodes[".onExit"]["nodeFlag"] == {"hooked": True}
+    assert play.phase == "Failed"
+    assert play.nodes[".onExit"]["nodeFlag"] == {"hooked": True}
 
 
 def test_a_failed_exit_handler_fails_a_workflow_that_succeeded() -> None:
@@ -476,7 +499,8 @@ def test_global_variables_are_known_everywhere() -> None:
     assert args[1] == '1.5 [{"name":"a","value":"1.5"}]'
     assert args[2] == "blue n 3"
     assert args[3].startswith(meta["creationTimestamp"][:4] + " ")
-    assert args[4] == "sam main vars vars" and pod["spec"]["serviceAccountName"] == "sam"
+    assert args[4] == "sam main vars vars"
+    assert pod["spec"]["serviceAccountName"] == "sam"
 
 
 def test_global_outputs_are_the_workflows() -> None:
@@ -553,13 +577,16 @@ def test_pods_that_are_done_with_are_labelled_or_deleted() -> None:
     assert play.store.find(PODS, "default", play.name) is None
     play = Play(workflow(container(), podGC={"strategy": "OnWorkflowSuccess", "deleteDelayDuration": "30s"}))
     again = play.run().settle()
-    assert again is not None and 25 < again <= 30 and play.store.find(PODS, "default", play.name)
+    assert again is not None
+    assert 25 < again <= 30
+    assert play.store.find(PODS, "default", play.name)
 
 
 def test_a_workflow_expires() -> None:
     play = Play(workflow(container(), ttlStrategy={"secondsAfterSuccess": 60, "secondsAfterFailure": 1}))
     again = play.run().settle()
-    assert again is not None and 55 < again <= 60
+    assert again is not None
+    assert 55 < again <= 60
     play.store.modify(WORKFLOWS, "default", play.name, lambda w: w["status"].update(finishedAt="2020-01-01T00:00:00Z"))
     play.reconcile()
     assert play.store.find(WORKFLOWS, "default", play.name) is None
@@ -568,7 +595,8 @@ def test_a_workflow_expires() -> None:
 def test_what_happens_is_told_as_events() -> None:
     play = Play(workflow(container())).run(lambda pod: 1)
     told = [(e["type"], e["reason"]) for e in play.store.list(EVENTS)]
-    assert ("Normal", "WorkflowRunning") in told and ("Warning", "WorkflowFailed") in told
+    assert ("Normal", "WorkflowRunning") in told
+    assert ("Warning", "WorkflowFailed") in told
     assert ("Warning", "WorkflowNodeFailed") in told
 
 
@@ -592,5 +620,6 @@ def test_hundred_tasks_cost_little_each() -> None:
         spent, passes = spent + time.process_time() - begin, passes + 1
         for pod in play.pods():
             play.end(pod)
-    assert play.phase == "Succeeded" and passes < 210
+    assert play.phase == "Succeeded"
+    assert passes < 210
     assert spent / 100 < 0.05

@@ -18,7 +18,11 @@ def workflow(kind: str, step_hooks: Object, **more: Any) -> Object:
     outputs = {"parameters": [{"name": "o", "valueFrom": {"path": "/o", "default": "none"}}]}
     tell = container("tell", inputs={"parameters": [{"name": "m"}]})
     tell["container"]["args"] = ["{{inputs.parameters.m}}"]
-    return {"entrypoint": "main", "templates": [main, container("work", outputs=outputs), container("hook"), tell], **more}
+    return {
+        "entrypoint": "main",
+        "templates": [main, container("work", outputs=outputs), container("hook"), tell],
+        **more,
+    }
 
 
 def report(pod: Object) -> Object:

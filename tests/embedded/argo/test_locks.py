@@ -80,7 +80,10 @@ def memoized(age: str = "") -> Object:
     work = container("work", memoize=memo | ({"maxAge": age} if age else {}), outputs=outputs)
     show = container("show", inputs={"parameters": [{"name": "m"}]})
     given = {"parameters": [{"name": "m", "value": "{{steps.a.outputs.parameters.o}}"}]}
-    main = {"name": "main", "steps": [[{"name": "a", "template": "work"}], [{"name": "b", "template": "show", "arguments": given}]]}
+    main = {
+        "name": "main",
+        "steps": [[{"name": "a", "template": "work"}], [{"name": "b", "template": "show", "arguments": given}]],
+    }
     return {
         "entrypoint": "main",
         "templates": [main, work, show],

@@ -13,7 +13,12 @@ from labkit.embedded.resources import PODS, WORKFLOWS
 
 def spec(strategy: Object, **more: Any) -> Object:
     template = container(retryStrategy=strategy)
-    template["container"]["args"] = ["{{retries}}", "{{lastRetry.exitCode}}", "{{lastRetry.status}}", "{{lastRetry.message}}"]
+    template["container"]["args"] = [
+        "{{retries}}",
+        "{{lastRetry.exitCode}}",
+        "{{lastRetry.status}}",
+        "{{lastRetry.message}}",
+    ]
     return {"entrypoint": "main", "templates": [template], **more}
 
 
@@ -65,8 +70,6 @@ def test_the_policy_says_after_what(policy: Object, phase: str, attempts: int) -
                 play.store.delete(PODS, "default", pod["metadata"]["name"], grace=0)
     assert sum(name.startswith("(") for name in play.nodes) == attempts
     assert play.phase == phase
-
-
 
 
 def test_backoff_waits_and_says_so() -> None:
@@ -121,7 +124,13 @@ def test_an_invalid_strategy_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(1, "1 second"), (59, "59 seconds"), (61, "1 minute 1 seconds"), (3720, "1 hour 2 minutes"), (90000, "1 day 1 hours")],
+    [
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (61, "1 minute 1 seconds"),
+        (3720, "1 hour 2 minutes"),
+        (90000, "1 day 1 hours"),
+    ],
 )
 def test_durations_are_told_in_two_units(seconds: int, words: str) -> None:
     assert retry.humanize(seconds) == words

@@ -11,7 +11,9 @@ from labkit.embedded.store import Store
 
 def lent(store: Store, name: str, *templates: Object, cluster: bool = False, **more: object) -> None:
     resource = CLUSTERWORKFLOWTEMPLATES if cluster else WORKFLOWTEMPLATES
-    store.create(resource, {"metadata": {"name": name, "namespace": "default"}, "spec": {"templates": list(templates), **more}})
+    store.create(
+        resource, {"metadata": {"name": name, "namespace": "default"}, "spec": {"templates": list(templates), **more}}
+    )
 
 
 def echo(name: str) -> Object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,10 +66,8 @@ def test_what_is_no_condition_says_why(text: str, words: str) -> None:
 
 @given(st.text(alphabet="ab1. ()'\"=!<>&|+-*/%,?:[]~intruefalse\\\n{}", max_size=25))
 def test_any_text_is_a_condition_or_a_condition_error(text: str) -> None:
-    try:
+    with contextlib.suppress(ConditionError):
         assert holds(text) in (True, False)
-    except ConditionError:
-        pass
 
 
 @given(st.integers(0, 9), st.integers(0, 9), st.sampled_from(["==", "!=", "<", "<=", ">", ">="]))
