@@ -42,6 +42,7 @@ class Model:
     """An exported model in memory. `shape` is that of one instance."""
 
     def __init__(self, name: str, url: str) -> None:
+        import numpy as np
         import tensorflow as tf
 
         if not storage.exists(storage.join(url, "saved_model.pb")):
@@ -57,6 +58,7 @@ class Model:
         (self._input, spec), *_ = self._signature.structured_input_signature[1].items()
         (self._output, *_) = self._signature.structured_outputs
         self.shape = tuple(spec.shape[1:])
+        self.predict([np.zeros(self.shape).tolist()])  # the first call is slow: it is made before anyone waits for it
 
     def predict(self, instances: Any) -> list:
         """Instances of `shape` with numbers from 0 to 255; `ValueError` says what is wrong with others."""

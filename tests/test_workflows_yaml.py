@@ -96,7 +96,7 @@ def test_only_the_chief_of_a_training_mounts_the_disk():
     arguments = {tuple(spec["template"]["spec"]["containers"][0]["args"]) for spec in replicas.values()}
     assert len(arguments) == 1  # TF_CONFIG alone makes the difference
     parsed = options.parse(list(arguments.pop()))
-    assert (parsed.model, parsed.steps, parsed.fail_at) == ("mlp", 200, 0)
+    assert (parsed.model, parsed.steps, parsed.fail_at) == ("mlp", 300, 0)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("tfjob-*.yaml")), ids=lambda path: path.name)

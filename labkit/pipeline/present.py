@@ -15,6 +15,7 @@ from labkit.data import storage
 from labkit.pipeline import figures, step
 from labkit.pipeline.aggregate import AGGREGATE, PREDICTIONS
 from labkit.pipeline.select import SELECTION
+from labkit.training.outputs import METRICS
 
 
 def run(arguments: list[str]) -> None:
@@ -52,7 +53,7 @@ def run(arguments: list[str]) -> None:
 
 def history(runs: str, model: str) -> list[dict]:
     """The records of a training, none where it wrote none. A line that was cut off by a kill is left out."""
-    url = storage.join(runs, model, "metrics.jsonl")
+    url = storage.join(runs, model, METRICS)
     if not storage.exists(url):
         return []
     records = []

@@ -15,7 +15,7 @@ from labkit.data import storage
 from labkit.errors import LabError
 from labkit.pipeline import step
 from labkit.serving import Model
-from labkit.training.export import RESULT, SAVED_MODEL
+from labkit.training.outputs import RESULT, SAVED_MODEL
 
 SELECTION = "selection.json"
 

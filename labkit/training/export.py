@@ -12,13 +12,11 @@ import tensorflow as tf
 
 from labkit import data
 from labkit.data import storage
+from labkit.training.outputs import RESULT, SAVED_MODEL
 
 if TYPE_CHECKING:
     from labkit.training.learner import Learner
     from labkit.training.loop import Run
-
-RESULT = "result.json"
-SAVED_MODEL = "saved_model"
 
 
 def finish(run: Run, learner: Learner, identity: dict) -> dict:

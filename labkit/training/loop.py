@@ -16,7 +16,7 @@ import tensorflow as tf
 from labkit import data
 from labkit.data import storage
 from labkit.errors import LabError
-from labkit.training import export
+from labkit.training import export, outputs
 from labkit.training.batches import Batches
 from labkit.training.checkpoints import Checkpoints
 from labkit.training.learner import Learner
@@ -63,15 +63,15 @@ def begin(options: Options, task: Task) -> Run:
     stop = Stop()
     manifest = data.read_manifest(options.data)
     batches = Batches(data.read(options.data, "train"), options.batch_size, options.seed)
-    metrics = Metrics(storage.join(options.out, "metrics.jsonl") if task.is_chief else None, task.name)
+    metrics = Metrics(storage.join(options.out, outputs.METRICS) if task.is_chief else None, task.name)
     return Run(options, task, manifest, batches, options.steps or batches.steps(options.epochs), metrics, stop)
 
 
 def finished(run: Run) -> bool:
     """Whether an earlier run already did all of this; then there is nothing to do."""
-    if not storage.exists(run.path(export.RESULT)):
+    if not storage.exists(run.path(outputs.RESULT)):
         return False
-    result = storage.read_json(run.path(export.RESULT))
+    result = storage.read_json(run.path(outputs.RESULT))
     if result["run"] != identity(run) or result["steps"] != run.steps:
         return False
     run.metrics.record("already finished", step=run.steps, accuracy=result["accuracy"])
@@ -94,7 +94,7 @@ def train(run: Run, learner: Learner, advance: Advance) -> int:
     """Take the training from where it is to its end; returns the program's exit code."""
     options, metrics = run.options, run.metrics
     _claim(run)
-    checkpoints = Checkpoints(run.path("checkpoints"), learner.state())
+    checkpoints = Checkpoints(run.path(outputs.CHECKPOINTS), learner.state())
     step = checkpoints.restore()
     metrics.record("resumed" if step else "started", step=step, steps=run.steps, **_describe(run, learner))
     began = time.monotonic()
@@ -146,7 +146,7 @@ def _next_stop(step: int, run: Run) -> int:
 
 def _claim(run: Run) -> None:
     """Refuse a folder that holds another training; note in an empty one whose it is."""
-    name = run.path("run.json")
+    name = run.path(outputs.RUN)
     if storage.exists(name):
         found = storage.read_json(name)
         if found != identity(run):

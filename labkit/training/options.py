@@ -18,7 +18,7 @@ class Options:
     epochs: float = 1.0
     steps: int = 0
     batch_size: int = 64
-    lr: float = 0.001
+    lr: float = 0.002
     seed: int = 0
     checkpoint_every: int = 100
     log_every: int = 50
