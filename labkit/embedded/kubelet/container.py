@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from labkit.embedded.argo import task
-from labkit.embedded.kubelet import builtin, env, pipes, probes, volumes
+from labkit.embedded.kubelet import builtin, env, pipes, probes, termination, volumes
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.failure import Failure
-from labkit.embedded.kubelet.logs import Log, Options, read
+from labkit.embedded.kubelet.logs import Log
 from labkit.embedded.kubelet.status import ContainerState, rfc3339
 from labkit.embedded.runtime import images
 from labkit.embedded.runtime.launch import Exit, Launch, Mount, Process, SpawnError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 DRAIN = 1.0  # seconds that a pipe may stay open after its program has ended
-MESSAGE, FALLBACK, FALLBACK_LINES = 4096, 2048, 80  # of a termination message, as upstream
+MESSAGE = "termination-log"  # the file of the termination message
 LEAST_GRACE = 2.0  # seconds between TERM and KILL when a preStop hook has used up the grace period
 PULL = 1.0  # seconds between ErrImagePull and ImagePullBackOff
 EPOCH = "1970-01-01T00:00:00Z"
@@ -78,7 +78,7 @@ class Container:
 
     def mounts(self, variables: dict[str, str]) -> tuple[Mount, ...]:
         path = self.spec.get("terminationMessagePath") or "/dev/termination-log"
-        return (*volumes.mounts(self.spec, self.pod.volumes, variables), Mount(self.folder / "termination-log", path))
+        return (*volumes.mounts(self.spec, self.pod.volumes, variables), Mount(self.folder / MESSAGE, path))
 
     def launch(self, variables: dict[str, str], argv: list[str], cwd: str = "/", warm: bool = False) -> Launch:
         return Launch(
@@ -97,7 +97,7 @@ class Container:
     def prepare(self) -> None:
         """Make the container's folders, before anything of the pod starts."""
         self.root.mkdir(parents=True, exist_ok=True)
-        message = self.folder / "termination-log"
+        message = self.folder / MESSAGE
         message.touch()
         message.chmod(0o666)
 
@@ -131,7 +131,7 @@ class Container:
             return None
         self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
         self.event("Normal", "Created", f"Created container: {self.name}")
-        self.folder.joinpath("termination-log").write_bytes(b"")
+        self.folder.joinpath(MESSAGE).write_bytes(b"")
         self.log = Log(self.log_path)
         try:
             if image.kind in builtin.BUILTIN:
@@ -270,23 +270,12 @@ class Container:
             "finishedAt": rfc3339(ended.finished),
             "containerID": self.state.id,
         }
-        if message := await self._message(code):
+        fallback = self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"
+        if message := await termination.message(self.folder / MESSAGE, self.log_path, fallback and code != 0):
             terminated["message"] = message
         self.state.state = {"terminated": terminated}
         self.process = None
         return ended
-
-    async def _message(self, code: int) -> str:
-        """The termination message: what the program wrote to its file, else the end of its log where that is wished."""
-        try:
-            with self.folder.joinpath("termination-log").open("rb") as file:
-                text = file.read(MESSAGE)
-        except OSError:
-            text = b""
-        if not text and code and self.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
-            pieces = [piece async for piece in read(self.log_path, None, Options(tail=FALLBACK_LINES))]
-            text = b"".join(pieces)[-FALLBACK:]
-        return text.decode(errors="replace")
 
     async def _over(self, ended: Exit) -> bool:
         """After an end: True where that was it, False where it shall start again, after its back-off."""
@@ -310,6 +299,9 @@ class Container:
                 return True
         else:
             self.state.last = self.state.state
+        self.folder.joinpath(f"{self.state.restarts - 1}.log").unlink(
+            missing_ok=True
+        )  # this run's and the last one's stay
         self.state.restarts += 1
         await asyncio.to_thread(shutil.rmtree, self.root, ignore_errors=True)
         self.prepare()

@@ -24,6 +24,7 @@ from labkit.paths import ClusterFolder
 
 log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
+ATTEMPTS = 3  # to start the server for the first time
 FIRST_WAIT, LONGEST_WAIT, STEADY = 0.05, 5.0, 10.0  # seconds between two starts; of life after which it begins anew
 
 
@@ -56,6 +57,7 @@ class Server:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.ready = asyncio.Event()
+        self.hopeless = asyncio.Event()  # it has never answered, and died again and again
         self.started = 0.0
         self.stopping = False
 
@@ -90,7 +92,7 @@ class Server:
 
     async def keep(self) -> None:
         """Keep one running until this is cancelled."""
-        wait = FIRST_WAIT
+        wait, failures = FIRST_WAIT, 0
         while not self.stopping:
             if file := self.adopted():
                 self.ready.set()
@@ -99,6 +101,9 @@ class Server:
                 await self._one_life()
             if self.stopping:
                 return
+            failures += not self.ready.is_set()
+            if failures == ATTEMPTS:
+                self.hopeless.set()
             log.warning("the server has ended; it is started again")
             wait = FIRST_WAIT if time.monotonic() - self.started > STEADY else wait
             await asyncio.sleep(wait)
@@ -208,9 +213,9 @@ async def run(folder: ClusterFolder, ready: int | None) -> None:
 async def _start(kubelet, endpoint, server: Server) -> None:  # type: ignore[no-untyped-def]
     await kubelet.runtime.start()
     await endpoint.start()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await server.ready.wait()
-    except TimeoutError:
-        raise LabError("the server did not come up", f"see {kubelet.home.log / 'server.log'}") from None
+    ready, hopeless = asyncio.create_task(server.ready.wait()), asyncio.create_task(server.hopeless.wait())
+    await asyncio.wait({ready, hopeless}, timeout=PATIENCE, return_when="FIRST_COMPLETED")
+    hopeless.cancel()
+    if not ready.done():
+        raise LabError("the server did not come up", f"see {kubelet.home.log / 'server.log'}")
     await kubelet.start()

@@ -42,6 +42,9 @@ class Kubelet:
         self.events = Recorder(self.api, node.NAME)
         self.proxy = Proxy(self.api)
         self.pods: dict[str, Pod] = {}  # by uid; those that have not ended
+        self._over: dict[
+            str, int
+        ] = {}  # the version at which a pod had ended: what is older comes late, and is no news
         self.allocatable = node.capacity(home.root)
         self.own_service: Object = {
             "metadata": {"name": "kubernetes", "annotations": {"labkit.dev/ports": json.dumps({"443": port})}},
@@ -110,7 +113,7 @@ class Kubelet:
 
     def _synchronise(self, objects: list[Object]) -> None:
         there = {obj["metadata"]["uid"] for obj in objects}
-        for uid in set(self.pods) - there:
+        for uid in (set(self.pods) | set(self._over)) - there:
             self._gone(uid)
         for obj in objects:
             pod = self.pods.get(obj["metadata"]["uid"])
@@ -123,6 +126,8 @@ class Kubelet:
         uid = obj["metadata"]["uid"]
         if pod := self.pods.get(uid):
             pod.update(obj)
+        elif int(obj["metadata"]["resourceVersion"]) <= self._over.get(uid, 0):
+            return
         elif (obj.get("status") or {}).get("phase") in FINAL:
             if obj["metadata"].get("deletionTimestamp"):
                 self.background(self._confirm_deletion(obj))
@@ -137,6 +142,8 @@ class Kubelet:
     def _ended(self, pod: Pod) -> None:
         if self.pods.get(pod.uid) is pod:
             del self.pods[pod.uid]
+        if not pod.gone:
+            self._over[pod.uid] = int(pod.object["metadata"].get("resourceVersion", 0))
         if pod.gone:
             self.background(asyncio.to_thread(shutil.rmtree, pod.folder, True))
         elif pod.object["metadata"].get("deletionTimestamp") and not pod.hurried:
@@ -144,6 +151,7 @@ class Kubelet:
 
     def _gone(self, uid: str) -> None:
         """The object is no more."""
+        self._over.pop(uid, None)
         if pod := self.pods.get(uid):
             pod.gone = pod.hurried = True
             pod.stop(0)
@@ -186,20 +194,14 @@ class Kubelet:
                 for pod in list(self.pods.values()):
                     same = pod.object["metadata"]["namespace"] == meta["namespace"]
                     if same and volumes.uses(pod.object, kind, meta["name"]):
-                        await self._rewrite(pod)
-
-    async def _rewrite(self, pod: Pod) -> None:
-        for volume in pod.volumes.values():
-            if volume.source in volumes.PROJECTED:
-                with contextlib.suppress(volumes.NotMounted, Refused, *Unreachable):
-                    await volumes.write(self.api, pod.object, volume)
+                        await pod.rewrite_volumes()
 
     async def _refresh_tokens(self) -> None:
         while True:
             await asyncio.sleep(60)
             for pod in list(self.pods.values()):
                 if any(volume.refresh_at < time.time() for volume in pod.volumes.values()):
-                    await self._rewrite(pod)
+                    await pod.rewrite_volumes()
 
     async def account_token(self, pod: Object) -> str:
         """A token of the pod's service account, one for all its pods."""

@@ -139,14 +139,14 @@ def _tail(data: bytes, lines: int) -> int:
 def _plain(data: bytes, options: Options) -> bytes:
     """CRI lines as a reader sees them."""
     out: list[bytes] = []
-    for line in data.splitlines(keepends=True) if b"\r" not in data else data.replace(b"\n", b"\n\0").split(b"\0"):
+    for line in data.split(b"\n")[:-1]:
         parts = line.split(b" ", 3)
         if len(parts) < 4 or parts[0] < options.since:
             continue
         when, _, tag, text = parts
         if options.timestamps:
             out.append(when + b" ")
-        out.append(text if tag == b"F" else text[:-1])
+        out.append(text + b"\n" if tag == b"F" else text)
     return b"".join(out)
 
 

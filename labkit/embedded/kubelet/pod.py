@@ -52,7 +52,9 @@ class Pod:
         self.gone = False  # the object has been deleted
         self.mains_ended = False
         self.retry = RETRY
-        self.started = (obj.get("status") or {}).get("startTime") or status.now()
+        before = (obj.get("status") or {}).get("startTime")
+        self.started = before or status.now()
+        self._began = _epoch(before) if before else time.time()
         self.task: asyncio.Task[None] | None = None
         self._grace: float | None = None
         self._ended = self._sandbox = False
@@ -181,6 +183,13 @@ class Pod:
             self.sources = await self._sources()
         return self.sources
 
+    async def rewrite_volumes(self) -> None:
+        """Bring the files of ConfigMaps, Secrets, tokens and the pod's own fields up to date."""
+        for volume in self.volumes.values():
+            if volume.source in volumes.PROJECTED:
+                with contextlib.suppress(volumes.NotMounted, Refused, *Unreachable):
+                    await volumes.write(self.kubelet.api, self.object, volume)
+
     async def _initialise(self, sidecars: list[asyncio.Task[None]]) -> bool:
         """Init containers one after the other; False where one failed for good or the pod is being stopped."""
         for container in self.containers:
@@ -223,6 +232,8 @@ class Pod:
         before, self.object = self.object, obj
         if obj["spec"].get("activeDeadlineSeconds") != before["spec"].get("activeDeadlineSeconds"):
             self._arm_deadline()
+        if any(obj["metadata"].get(kind) != before["metadata"].get(kind) for kind in ("labels", "annotations")):
+            self.kubelet.background(self.rewrite_volumes())
         if obj["metadata"].get("deletionTimestamp"):
             self.stop(float(obj["metadata"].get("deletionGracePeriodSeconds") or 0))
 
@@ -247,7 +258,7 @@ class Pod:
             self._deadline.cancel()
         seconds = self.spec.get("activeDeadlineSeconds")
         if seconds is not None:
-            left = seconds - (time.time() - _epoch(self.started))
+            left = seconds - (time.time() - self._began)
             self._deadline = asyncio.get_running_loop().call_later(max(left, 0), self._too_late)
 
     def _too_late(self) -> None:

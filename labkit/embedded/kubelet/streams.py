@@ -145,8 +145,7 @@ async def attach(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
             await asyncio.sleep(0)
             output.queue.put_nowait(None)
             await sending
-            ended = ending.result()
-            await _finish(websocket, SUCCESS if ended.code == 0 else _exit(ended.code))
+            await _finish(websocket, SUCCESS)  # whatever the program's exit code: the pod's status has it
     finally:
         container.taps.discard(tap)
         for task in (sending, reading, ending):

@@ -13,6 +13,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from labkit.embedded import engine
+from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 
 
@@ -84,3 +85,14 @@ def test_pods_that_restart_are_back_after_the_cluster_was_down(folder: ClusterFo
     pod = kube.until("always", lambda p: "running" in container(p)["state"] and container(p)["restartCount"] == 1)
     assert container(pod)["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
     assert phase(kube.ended("never")) == "Failed"
+
+
+def test_a_server_that_cannot_start_is_told_within_seconds(tmp_path):
+    folder = ClusterFolder(tmp_path / "c")
+    folder.root.mkdir()
+    folder.database.write_bytes(b"this is no database" * 100)
+    began = time.monotonic()
+    with pytest.raises(LabError, match="the server did not come up"):
+        engine.up(folder)
+    assert time.monotonic() - began < 20
+    assert not engine.daemon(folder, "server").alive

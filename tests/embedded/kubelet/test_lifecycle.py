@@ -114,7 +114,7 @@ def test_a_sidecar_runs_beside_and_ends_after_the_others(kube: Kube):
 
 
 def test_a_pod_past_its_deadline_fails(kube: Kube):
-    kube.pod("p", ["sleep", "60"], activeDeadlineSeconds=1)
+    kube.pod("p", ["sleep", "60"], activeDeadlineSeconds=2)
     pod = kube.ended("p")
     assert (phase(pod), pod["status"]["reason"]) == ("Failed", "DeadlineExceeded")
     assert terminated(pod)["exitCode"] in (137, 143)
