@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.embedded.argo import depends
-from labkit.embedded.argo.checks import (
+from labkit.embedded.argo.checks import Checker
+from labkit.embedded.argo.checks_names import (
     ANY_ITEM,
-    Checker,
     Invalid,
     Object,
     Scope,

@@ -11,7 +11,8 @@ from typing import Any
 
 from labkit.embedded.argo import spec as specs
 from labkit.embedded.argo import support
-from labkit.embedded.argo.checks import Checker, Invalid, check_arguments, check_hooks, check_names, placeholder
+from labkit.embedded.argo.checks import Checker
+from labkit.embedded.argo.checks_names import Invalid, check_arguments, check_hooks, check_names, placeholder
 from labkit.embedded.argo.spec import SpecError
 from labkit.embedded.store import Store
 
