@@ -519,13 +519,17 @@ def test_a_namespace_goes_with_all_that_is_in_it(cluster: Kubectl) -> None:
     assert inner("get", "cm,pods", "-o", "name") == ""
 
 
-def test_drain_evicts_and_uncordon_brings_back(cluster: Kubectl) -> None:
-    assert cluster("cordon", "labkit") == "node/labkit cordoned\n"
+def test_drain_evicts_and_uncordon_brings_back(kubectl: Kubectl) -> None:
+    kubectl.apply(pod("drained"))
+    kubectl("wait", "--for=condition=Ready", "pod/drained", f"--timeout={SECONDS}s")
     try:
-        assert "SchedulingDisabled" in cluster("get", "nodes")
+        text = kubectl("drain", "labkit", "--force", "--pod-selector=app=drained", f"--timeout={SECONDS}s")
+        assert "pod/drained evicted\n" in text
+        assert kubectl.run("get", "pod", "drained").code == 1
+        assert table(kubectl("get", "nodes"))[0]["STATUS"] == "Ready,SchedulingDisabled"
     finally:
-        cluster("uncordon", "labkit")
-    assert table(cluster("get", "nodes"))[0]["STATUS"] == "Ready"
+        kubectl("uncordon", "labkit")
+    assert table(kubectl("get", "nodes"))[0]["STATUS"] == "Ready"
 
 
 # -- inside a pod ----------------------------------------------------------------------------------------------------

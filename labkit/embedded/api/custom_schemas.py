@@ -29,6 +29,44 @@ LEAVES: dict[str, Schema] = {
 
 OPTIONAL = {"runPolicy"}  # the client's generator takes it for required, the CustomResourceDefinition does not
 
+# What the clients' models do not say of themselves: a line for each type that students meet.
+WORDS = {
+    "TFJobSpec": "What the TFJob shall run: its replicas by type, and when it counts as done.",
+    "JobStatus": "What the operator has seen: conditions (the last one is the state) and counts of pods by replica type.",
+    "RunPolicy": "When the job ends and what is left then: deadline, retries, which pods are deleted, suspension.",
+    "SchedulingPolicy": "How the job's pods are scheduled together, where a gang scheduler is installed.",
+    "ReplicaSpec": "One type of replica: how many pods, their template, and when they are started again.",
+    "ReplicaStatus": "How many pods of one replica type are active, have succeeded, have failed.",
+    "WorkflowSpec": "What the workflow shall run: its templates, where to begin, and the arguments.",
+    "WorkflowStatus": "What the controller has seen: the phase, the tree of nodes, the outputs.",
+    "Template": "One step: a container, a script, a resource, a suspension, or an order of steps or tasks of other templates.",
+    "DAGTemplate": "Tasks in the order that their dependencies demand.",
+    "DAGTask": "A task of a DAG: the template to run, its arguments, what it depends on.",
+    "ParallelSteps": "Steps that run at the same time.",
+    "WorkflowStep": "A step: the template to run, its arguments, under which condition, for which items.",
+    "ScriptTemplate": "A container that runs the text in `source`; its standard output is the result.",
+    "ResourceTemplate": "A Kubernetes object to create, change or delete, and what counts as success and failure.",
+    "SuspendTemplate": "Waits for a while, or until the workflow is resumed.",
+    "Inputs": "The parameters and artifacts that a template takes.",
+    "Outputs": "The parameters, artifacts and result that a template gives.",
+    "Arguments": "The parameters and artifacts that are handed over.",
+    "Artifact": "A file or folder that is kept outside of the pod, and where.",
+    "RetryStrategy": "When and how often a failed node is run again.",
+    "Backoff": "How long to wait between attempts.",
+    "Memoize": "Take the outputs of an earlier run with the same key instead of running again.",
+    "TTLStrategy": "How long a finished workflow is kept.",
+    "PodGC": "When the pods of a workflow are deleted.",
+    "Sequence": "Numbers to run the step for, one run each.",
+    "ValueFrom": "Where the value of a parameter comes from.",
+    "ContinueOn": "Whether the workflow goes on when this node has failed.",
+    "TemplateRef": "A template of a WorkflowTemplate or ClusterWorkflowTemplate.",
+    "WorkflowTemplateRef": "The WorkflowTemplate or ClusterWorkflowTemplate whose spec is used.",
+    "LifecycleHook": "A template that is run at a moment of a node's life.",
+    "Synchronization": "A mutex or semaphore that must be held while this runs.",
+    "RawArtifact": "An artifact whose content stands here.",
+    "S3Artifact": "An artifact in a bucket of an S3 store.",
+}
+
 _MAP = re.compile(r"attribute_map = \{(.*?)\n    \}", re.S)
 _PAIR = re.compile(r"'(\w+)': '([^']*)'")
 _ARGO_FIELD = re.compile(r"^            ([a-z]\w*) \((.+?)\): ?(.*?)(?:\[optional\].*)?(?:  # noqa: E501)?$", re.M)
@@ -88,7 +126,7 @@ class _Reader:
             model = self.wanted.pop()
             if self._own(model) not in self.found:
                 self.found[self._own(model)] = {}
-                self.found[self._own(model)] = self._schema(model)
+                self.found[self._own(model)] = _described(self._schema(model), WORDS.get(model[len(self.prefix) :], ""))
         return self.found
 
     def _own(self, model: str) -> str:
@@ -151,6 +189,16 @@ class _Reader:
             return {"$ref": f"#/components/schemas/{self._own(name)}"}
         full = self.known.get(name) or self.known.get(name.removeprefix("V1")) or self.known.get(name[len("Intstr") :])
         return {"$ref": f"#/components/schemas/{full}"} if full else dict(OPEN)
+
+
+def inherit(schema: Schema, schemas: dict[str, Schema]) -> Schema:
+    """The schema with each field that only refers to a type described in that type's words."""
+    properties = dict(schema.get("properties") or {})
+    for name, value in properties.items():
+        if set(value) == {"$ref"}:
+            target = schemas.get(value["$ref"].rpartition("/")[2], {})
+            properties[name] = _described(value, target.get("description", ""))
+    return schema | ({"properties": properties} if properties else {})
 
 
 def _described(schema: Schema, words: str) -> Schema:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labkit.embedded.api.custom_schemas import of_argo, of_kubeflow, package_folder
+from labkit.embedded.api.custom_schemas import inherit, of_argo, of_kubeflow, package_folder
 from labkit.embedded.api.discovery import Kind, groups, subresources, verbs
 from labkit.embedded.resources import Resource
 
@@ -58,7 +58,9 @@ def build(folder: Path) -> None:
     """Write `GROUP_VERSION.json` for each group version and `index.json` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     schemas = definitions()
-    schemas |= of_kubeflow(schemas) | of_argo(schemas)
+    custom = of_kubeflow(schemas) | of_argo(schemas)
+    schemas |= custom
+    schemas |= {name: inherit(schema, schemas) for name, schema in custom.items()}
     index = {}
     for (group, version), resources in groups().items():
         if not resources:

@@ -33,13 +33,17 @@ def to_table(
     """The objects of `resource` as a `Table`.
 
     `include_object` is None, Metadata or Object (400 otherwise; empty means Metadata); `metadata` the list's own
-    (resourceVersion, continue). Without `headers` there are no columnDefinitions: for all but the first of a watch.
+    (resourceVersion, continue), by default that of a single object. Without `headers` there are no columnDefinitions:
+    for all but the first of a watch.
     """
     include_object = include_object or "Metadata"
     if include_object not in INCLUDE:
         quoted = ", ".join(f'"{word}"' for word in sorted(INCLUDE))
         message = f'includeObject: Unsupported value: "{include_object}": supported values: {quoted}'
         raise ApiError(400, "BadRequest", message)
+    objects = list(objects)
+    if metadata is None and len(objects) == 1:
+        metadata = {"resourceVersion": objects[0]["metadata"].get("resourceVersion", "")}
     columns, cells = COLUMNS.get(resource.qualified) or (CUSTOM if resource.custom else BUILT_IN)
     rows = [{"cells": cells(obj)} | _conditions(obj) | _carried(obj, include_object) for obj in objects]
     definitions = [_definition(column) for column in columns] if headers else []

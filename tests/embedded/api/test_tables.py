@@ -224,6 +224,14 @@ def test_every_entry_is_of_a_kind_that_exists() -> None:
     assert set(COLUMNS) <= set(RESOURCES)
 
 
+def test_a_single_object_lends_the_table_its_version() -> None:
+    objects = [{"metadata": {"name": n, "resourceVersion": "7"}} for n in ("a", "b")]
+    assert to_table(ROLES, objects[:1])["metadata"] == {"resourceVersion": "7"}
+    assert to_table(ROLES, objects)["metadata"] == {}
+    assert to_table(ROLES, objects[:1], metadata={"resourceVersion": "9"})["metadata"] == {"resourceVersion": "9"}
+    assert to_table(ROLES, objects, headers=False)["columnDefinitions"] == []
+
+
 def test_rows_carry_what_was_asked_for() -> None:
     obj = {"metadata": {"name": "x", "labels": {"a": "b"}}, "data": {"k": "v"}}
     configmaps = RESOURCES["configmaps"]
