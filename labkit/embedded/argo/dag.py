@@ -34,6 +34,7 @@ def run(op: Operation, name: str, template: Object, home: Source, on_exit: bool)
     dag = _Dag(op, name, template, home, on_exit)
     for task in dag.order():
         dag.visit(task)
+    dag.finish_targets()
     phase = dag.phase()
     if phase == "Running":
         return
@@ -241,7 +242,14 @@ class _Dag:
         except OperationError as error:
             self.op.mark(node["name"], "Error", str(error))
             return False
-        return (not completed(node) or node["type"] == "TaskGroup" or self._exit(task, node)) and done
+        return (not completed(node) or self._exit(task, node)) and done
+
+    def finish_targets(self) -> None:
+        """Run the exit hooks of what ended in this pass and has nothing after it that would come back to it."""
+        for target in self.targets:
+            node = self.node(target)
+            if node is not None and fulfilled(node) and hooks.has_hooks(self.tasks[target]):
+                self._hooks(self.tasks[target], node)
 
     def _exit(self, task: Object, node: Object) -> bool:
         hook = hooks.exit_hook(task, self.op.spec.get("arguments"))
