@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -168,17 +169,23 @@ def test_an_idle_warm_parent_ends_and_comes_back(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_who_is_not_root_has_containers_too(tmp_path: Path) -> None:
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that everybody may enter (pytest closes its own whenever a session starts)."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_who_is_not_root_has_containers_too(public: Path) -> None:
     """As nobody, who may not even look into root's home: where Python lies there, it is bound to where he sees it."""
     if os.geteuid() != 0 or not works("user") or not shutil.which("setpriv"):
         pytest.skip("needs root, to become nobody")
     base = Path(sys.base_prefix)
-    home = tmp_path / "home"
+    home = public / "home"
     home.mkdir()
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
     os.chown(home, 65534, 65534)
-    (tmp_path / "python").mkdir()
+    (public / "python").mkdir()
     code = f"""
         import asyncio, os
         from pathlib import Path
@@ -198,15 +205,15 @@ def test_who_is_not_root_has_containers_too(tmp_path: Path) -> None:
             await runtime.stop()
         asyncio.run(main())
     """
-    (tmp_path / "main.py").write_text(textwrap.dedent(code))
+    (public / "main.py").write_text(textwrap.dedent(code))
     top = Path("/", *base.parts[1:2])  # /root, say, with mode 0700
     see = f"""
-        mount --bind {base} {tmp_path}/python
+        mount --bind {base} {public}/python
         mount -t tmpfs -o mode=755 none {top}
         mkdir -p {base}
-        mount --bind {tmp_path}/python {base}
+        mount --bind {public}/python {base}
     """
-    become = f"exec setpriv --reuid 65534 --regid 65534 --clear-groups {sys.executable} {tmp_path}/main.py"
+    become = f"exec setpriv --reuid 65534 --regid 65534 --clear-groups {sys.executable} {public}/main.py"
     hidden = top.stat().st_mode & 0o055 != 0o055 and not Path(sys.prefix).is_relative_to(top)
     done = subprocess.run(
         ["unshare", "-m", "--propagation", "private", "sh", "-ec", (see if hidden else "") + become],
