@@ -30,7 +30,7 @@ def build(folder: ClusterFolder | None = None) -> list[Controller]:
         endpoints.CONTROLLER,
         endpoints.ORPHANS,
         garbage.CONTROLLER,
-        claims.CONTROLLER,
+        claims.controller(folder.volumes if folder else None),
         replicaset.CONTROLLER,
         deployment.CONTROLLER,
         job.CONTROLLER,

@@ -1,8 +1,16 @@
-"""Claims: bound at once, since each is only a folder, and kept while an unfinished pod uses them."""
+"""Claims: bound at once, since each is only a folder, and kept while an unfinished pod uses them.
+
+The kubelet makes the folder when a pod first mounts the claim; it is removed with the claim. It is moved aside first, so
+that a claim of the same name starts empty, and removed by a thread, since that can take long.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 from labkit.embedded.admission.claim import PROTECTION
 from labkit.embedded.controllers import events
@@ -13,12 +21,28 @@ from labkit.embedded.resources import CLAIMS, PODS, STORAGECLASSES
 from labkit.embedded.store import Event, Key, Object, Store
 
 COMPONENT = "persistentvolume-controller"
+DELETED = ".deleted"  # no namespace has such a name
 
 
-def reconcile(claim: Object, store: Store) -> float | None:
+def controller(volumes: Path | None) -> Controller:
+    """`volumes` is where the cluster keeps the claims' folders, NAMESPACE/CLAIM; None where it has none."""
+    if volumes is not None:
+        for left in (volumes / DELETED).glob("*"):
+            _remove(left)
+
+    def reconcile_in_folder(claim: Object, store: Store) -> float | None:
+        return reconcile(claim, store, volumes)
+
+    finds = {PODS: _of_pod, STORAGECLASSES: _of_class}
+    return Controller("claims", CLAIMS, reconcile_in_folder, finds=finds)
+
+
+def reconcile(claim: Object, store: Store, volumes: Path | None) -> float | None:
     meta, spec = claim["metadata"], claim["spec"]
     if deleting(claim):
         if PROTECTION in (meta.get("finalizers") or ()) and not _users(meta["namespace"], meta["name"], store):
+            if volumes is not None:
+                _dispose(volumes, meta)
             store.modify(CLAIMS, meta["namespace"], meta["name"], _unprotect)
         return None
     name = spec.get("storageClassName")
@@ -38,6 +62,18 @@ def _bind(claim: Object) -> None:
     status["phase"] = "Bound"
     status["accessModes"] = spec["accessModes"]
     status["capacity"] = {"storage": spec["resources"]["requests"]["storage"]}
+
+
+def _dispose(volumes: Path, meta: Object) -> None:
+    folder, aside = volumes / meta["namespace"] / meta["name"], volumes / DELETED / meta["uid"]
+    if folder.exists():
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder, aside)
+        _remove(aside)
+
+
+def _remove(folder: Path) -> None:
+    threading.Thread(target=shutil.rmtree, args=(folder, True), name="removes a claim's folder", daemon=True).start()
 
 
 def _unprotect(claim: Object) -> None:
@@ -64,6 +100,3 @@ def _of_pod(event: Event, store: Store) -> Iterable[Key]:
 def _of_class(event: Event, store: Store) -> Iterable[Key]:
     waiting = store.list(CLAIMS, None, lambda c: (c.get("status") or {}).get("phase") != "Bound")
     return [(c["metadata"]["namespace"], c["metadata"]["name"]) for c in waiting]
-
-
-CONTROLLER = Controller("claims", CLAIMS, reconcile, finds={PODS: _of_pod, STORAGECLASSES: _of_class})

@@ -190,6 +190,8 @@ def test_a_rollout_stays_within_its_bounds(
     if _number(surge, 100, up=True) == 0 and _number(lacking, 100, up=False) == 0:
         surge = 1
     cluster = Cluster()
+    if data.draw(st.booleans()):
+        cluster.controllers.reverse()  # Deployments before ReplicaSets: they see statuses of before the last change
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": lacking}}
     start(cluster, deployment(replicas, strategy=rolling))
     most = replicas + _number(surge, replicas, up=True)

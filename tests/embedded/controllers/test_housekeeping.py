@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_a_claim_in_use_goes_when_its_last_pod_has_ended(cluster: Cluster) -> No
     assert cluster.store.find(CLAIMS, "default", "data")
     cluster.finish("a")
     assert cluster.store.find(CLAIMS, "default", "data") is None
+
+
+def test_a_claim_s_folder_goes_with_it(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text("CERTIFICATE")
+    left = tmp_path / "volumes" / ".deleted" / "left-over"
+    left.mkdir(parents=True)
+    cluster.controllers = controllers.build(ClusterFolder(tmp_path))
+    cluster.create(CLAIMS, claim())
+    folder = tmp_path / "volumes" / "default" / "data"
+    folder.mkdir(parents=True)
+    (folder / "model").write_text("weights")
+    cluster.store.delete(CLAIMS, "default", "data")
+    cluster.settle()
+    assert not folder.exists()
+    for thread in [t for t in threading.enumerate() if t.name == "removes a claim's folder"]:
+        thread.join(10)
+    assert list((tmp_path / "volumes" / ".deleted").iterdir()) == []
 
 
 def test_a_no_execute_taint_drives_out_pods_that_do_not_tolerate_it(cluster: Cluster) -> None:
