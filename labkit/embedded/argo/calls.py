@@ -53,7 +53,7 @@ async def attempt(api: httpx.AsyncClient, method: str, path: str, **options: Any
     while True:
         try:
             response = await api.request(method, path, **options)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError) as error:  # the latter when the token can't be fetched
             failure = ApiError(503, "ServiceUnavailable", f"{method} {path}: {error or type(error).__name__}")
             repeated = True
         else:
