@@ -33,8 +33,7 @@ def controller(volumes: Path | None) -> Controller:
     def reconcile_in_folder(claim: Object, store: Store) -> float | None:
         return reconcile(claim, store, volumes)
 
-    finds = {PODS: _of_pod, STORAGECLASSES: _of_class}
-    return Controller("claims", CLAIMS, reconcile_in_folder, finds=finds)
+    return Controller("claims", CLAIMS, reconcile_in_folder, finds={PODS: _of_pod, STORAGECLASSES: _of_class})
 
 
 def reconcile(claim: Object, store: Store, volumes: Path | None) -> float | None:
