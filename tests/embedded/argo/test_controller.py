@@ -312,7 +312,7 @@ def test_a_dag_draws_its_edges_from_the_nodes_dependencies_end_in() -> None:
     assert nodes[".b"]["children"] == nodes[".c"]["children"] == [ids[".d"]]
     assert nodes[""]["outboundNodes"] == [ids[".d"]]
     assert nodes[".d"]["displayName"] == "d"
-    assert play.order == [".a", ".b", ".c", ".d"]
+    assert (play.order[0], sorted(play.order[1:3]), play.order[3]) == (".a", [".b", ".c"], ".d")
 
 
 def test_an_unmet_dependency_omits_the_task() -> None:
