@@ -91,7 +91,7 @@ class Container:
             init=bool(self.pod.spec.get("shareProcessNamespace")),
             stdin=bool(self.spec.get("stdin")),
             tty=bool(self.spec.get("tty")),
-            paths=task.paths(self.pod.object),
+            paths=_with_parents(task.paths(self.pod.object)),
         )
 
     def prepare(self) -> None:
@@ -217,7 +217,7 @@ class Container:
                 if fd is None:
                     continue
                 self._drained.append(pipes.Pump(fd, functools.partial(self._output, stream)).done)
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, OSError):
                 record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
                 (self.folder / "process.json").write_text(json.dumps(record))
         self.state.id = self._new_id()
@@ -383,6 +383,12 @@ class Container:
             for pump in pumps:
                 pump.close()
         return (ended.code if ended.signal is None else 128 + ended.signal), bytes(output)
+
+
+def _with_parents(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The paths and their folders, but for folders that the host has itself."""
+    folders = {os.path.dirname(path) for path in paths}
+    return (*paths, *(folder for folder in sorted(folders) if not os.path.isdir(folder)))
 
 
 def _outputs(process: Process) -> set[int]:

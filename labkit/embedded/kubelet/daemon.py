@@ -24,6 +24,7 @@ from labkit.paths import ClusterFolder
 
 log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
+PROBES, PROBE = 5, 0.02  # attempts to get the lock, seconds between them
 ATTEMPTS = 3  # to start the server for the first time
 FIRST_WAIT, LONGEST_WAIT, STEADY = 0.05, 5.0, 10.0  # seconds between two starts; of life after which it begins anew
 
@@ -32,11 +33,15 @@ def lock(folder: ClusterFolder) -> IO[str]:
     """The lock that says this process is the cluster's kubelet; LabError where another one is."""
     folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = open(folder.run / "kubelet.lock", "a+", opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise LabError(f"a kubelet for {folder.root} is running already", "labkit status") from None
+    for attempt in range(PROBES):  # whoever only asks who is alive holds it for a moment as well
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if attempt == PROBES - 1:
+                file.close()
+                raise LabError(f"a kubelet for {folder.root} is running already", "labkit status") from None
+            time.sleep(PROBE)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

@@ -24,6 +24,8 @@ Object = dict[str, Any]
 Files = dict[str, tuple[bytes, int]]  # path in the volume -> content and mode
 PROJECTED = ("configMap", "secret", "downwardAPI", "projected")
 REFRESH = 0.8  # of a token's life, after which it is replaced
+ROOT_CA = "kube-root-ca.crt"  # in every pod, and the same for as long as the cluster lives
+_root_cas: dict[str, Object] = {}
 
 
 class NotMounted(Exception):
@@ -107,7 +109,13 @@ async def _keys(
     api: Api, namespace: str, word: str, spec: Object, mode: int, data: Callable[[Object], dict[str, bytes]]
 ) -> Files:
     name = spec.get("name") or spec.get("secretName", "")
-    obj = await api.find(f"/api/v1/namespaces/{namespace}/{word}s/{name}")
+    path = f"/api/v1/namespaces/{namespace}/{word}s/{name}"
+    if name == ROOT_CA and path in _root_cas:
+        obj: Object | None = _root_cas[path]
+    else:
+        obj = await api.find(path)
+        if name == ROOT_CA and obj:
+            _root_cas[path] = obj
     if obj is None:
         if spec.get("optional"):
             return {}
