@@ -171,12 +171,19 @@ def serve(folder: ClusterFolder, port: int | None = None, ready: int | None = No
         held.close()
 
 
+def _ended(number: int, frame: object) -> None:
+    """For a signal before uvicorn has taken over, and the one that it raises once more when it has stopped."""
+    raise SystemExit(0)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m labkit.embedded.server", description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="the cluster's folder")
     parser.add_argument("--port", type=int, help="on 127.0.0.1; 0 for a free one, by default that of cluster.json")
     parser.add_argument("--ready-fd", type=int, help="where to write a byte once the server answers")
     chosen = parser.parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ended)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         serve(ClusterFolder(chosen.home), chosen.port, chosen.ready_fd)
