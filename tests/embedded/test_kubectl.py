@@ -601,9 +601,14 @@ def test_cp_copies_files_both_ways(kubectl: Kubectl, tmp_path: Path) -> None:
 
 
 def test_attach_shows_what_a_program_prints(kubectl: Kubectl) -> None:
-    kubectl.apply(pod("p", "for i in 1 2 3 4 5 6; do echo tick; sleep 0.2; done"))
+    kubectl.apply(pod("p", "while [ ! -e /tmp/stop ]; do echo tick; sleep 0.1; done"))
     kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/p", f"--timeout={SECONDS}s")
-    assert "tick\n" in kubectl("attach", "p")
+    attached = kubectl.started("attach", "p")
+    assert attached.stdout
+    assert attached.stdout.readline() == "tick\n"
+    kubectl("exec", "p", "--", "touch", "/tmp/stop")
+    attached.communicate(timeout=SECONDS)
+    assert attached.returncode == 0
 
 
 # -- who and what ----------------------------------------------------------------------------------------------------

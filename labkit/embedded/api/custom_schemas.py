@@ -191,14 +191,18 @@ class _Reader:
         return {"$ref": f"#/components/schemas/{full}"} if full else dict(OPEN)
 
 
-def inherit(schema: Schema, schemas: dict[str, Schema]) -> Schema:
-    """The schema with each field that only refers to a type described in that type's words."""
-    properties = dict(schema.get("properties") or {})
-    for name, value in properties.items():
-        if set(value) == {"$ref"}:
-            target = schemas.get(value["$ref"].rpartition("/")[2], {})
-            properties[name] = _described(value, target.get("description", ""))
-    return schema | ({"properties": properties} if properties else {})
+def inherit(found: dict[str, Schema]) -> dict[str, Schema]:
+    """The schemas with the types' words moved to the fields that refer to them: `kubectl explain` lists those."""
+    made = {}
+    for name, schema in found.items():
+        fields = dict(schema.get("properties") or {})
+        for field, value in fields.items():
+            target = found.get(value.get("$ref", "").rpartition("/")[2], {})
+            fields[field] = _described(value, target.get("description", "")) if set(value) == {"$ref"} else value
+        made[name] = {k: v for k, v in schema.items() if k != "description"} | (
+            {"properties": fields} if fields else {}
+        )
+    return made
 
 
 def _described(schema: Schema, words: str) -> Schema:

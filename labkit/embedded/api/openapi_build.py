@@ -58,9 +58,7 @@ def build(folder: Path) -> None:
     """Write `GROUP_VERSION.json` for each group version and `index.json` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     schemas = definitions()
-    custom = of_kubeflow(schemas) | of_argo(schemas)
-    schemas |= custom
-    schemas |= {name: inherit(schema, schemas) for name, schema in custom.items()}
+    schemas |= inherit(of_kubeflow(schemas) | of_argo(schemas))
     index = {}
     for (group, version), resources in groups().items():
         if not resources:

@@ -33,6 +33,7 @@ from labkit.paths import ClusterFolder
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 SPDY = "portforward.k8s.io"
 POD = "/api/v1/namespaces/{namespace}/pods/{name}"
+STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 PULL = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -103,8 +104,7 @@ def _log_query(query: Mapping[str, str]) -> kubelet_client.Query:
 def _check_log(pod: Mapping[str, Any], container: str, previous: bool) -> None:
     """Refuse (400) what has no log, in the kubelet's words."""
     status = pod.get("status") or {}
-    lists = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
-    found = next((c for key in lists for c in status.get(key) or [] if c["name"] == container), None)
+    found = next((c for key in STATUSES for c in status.get(key) or [] if c["name"] == container), None)
     what = f'container "{container}" in pod "{pod["metadata"]["name"]}"'
     if found is None:
         if status.get("phase") in ("Succeeded", "Failed"):
@@ -246,11 +246,17 @@ async def _down(socket: WebSocket, kubelet: Any) -> None:
 
 
 async def upgrade_required(request: Request) -> Response:
-    """A plain request, or one that would upgrade to SPDY, to what is served by websocket."""
-    pod_subresource = request.url.path.rpartition("/")[2]
-    _pod(request, "create", pod_subresource)
-    if pod_subresource == "portforward":
+    """A plain request, or one that would upgrade to SPDY, to what is served by websocket. kubectl sends one when its
+    websocket was refused, and shows this answer only: so the reason is told again."""
+    subresource = request.url.path.rpartition("/")[2]
+    pod = _pod(request, "create", subresource)
+    if subresource == "portforward":
         raise ApiError(501, "NotImplemented", NO_SPDY)
+    container = _container(pod, request.query_params.get("container", ""))
+    _scheduled(pod)
+    states = {c["name"]: c.get("state") or {} for key in STATUSES for c in (pod.get("status") or {}).get(key) or []}
+    if "running" not in states.get(container, {}):
+        raise ApiError(404, "NotFound", f'container not found ("{container}")')
     raise bad_request("Upgrade request required (to a websocket: SPDY is not spoken here)")
 
 

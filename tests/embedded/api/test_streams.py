@@ -94,7 +94,9 @@ def test_without_a_kubelet_the_log_is_unavailable_and_says_what_to_do(http: http
 
 
 def test_exec_by_a_plain_request_is_told_to_upgrade(http: httpx.Client) -> None:
-    path = make(http, "plain")
+    over = make(http, "over", **container({"terminated": {"exitCode": 0}}))
+    assert refusal(http.post(f"{over}/attach?stdout=true")) == (404, 'container not found ("main")')
+    path = make(http, "plain", **container({"running": {}}))
     code, message = refusal(http.post(f"{path}/exec?command=ls&stdout=true"))
     assert code == 400
     assert message.startswith("Upgrade request required")
