@@ -1,22 +1,23 @@
 """Start, look at and stop an embedded cluster: the engine's side of `labkit up`, `status` and `down`.
 
-`up` prepares the folder (certificates, tokens, kubeconfig), starts the kubelet as a daemon, which starts the server, and
-waits until a byte comes through a pipe: the cluster is ready then. Who is alive is told by the locks that both processes
-hold (`run/kubelet.lock`, `run/server.lock`, the pid inside), never by a pid alone.
+`up` prepares the folder (certificates, tokens, kubeconfig), starts the kubelet as a daemon, which starts the server,
+and waits until a byte comes through a pipe: the cluster is ready then. Who is alive is told by the locks that both
+processes hold (`run/kubelet.lock`, `run/server.lock`, the pid inside), never by a pid alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,8 @@ def daemon(folder: ClusterFolder, name: str) -> Daemon:
 def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
     """Start the cluster, or what is missing of it; returns `cluster.json`'s content once the API answers.
 
-    Idempotent: on a cluster that runs it does nothing. LabError with the last words of the logs when it does not come up
-    within 30 s, when the asked `port` is taken, or when the folder can't be written.
+    Idempotent: on a cluster that runs it does nothing. LabError with the last words of the logs when it does not come
+    up within 30 s, when the asked `port` is taken, or when the folder can't be written.
     """
     from labkit.embedded import credentials
 
@@ -70,11 +71,12 @@ def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
     own(folder.run)
     with _alone(folder):
         info = read_info(folder)
-        if daemon(folder, "kubelet").alive and daemon(folder, "server").alive:
+        if daemon(folder, "kubelet").alive:
             if port and port != info["port"]:
                 raise LabError(
                     f"the cluster runs on port {info['port']}, not on {port}", "labkit down, then up with --port"
                 )
+            _await_server(folder, info["port"])
             return info
         for part in (folder.pods, folder.volumes, folder.artifacts, folder.log):
             own(part)
@@ -100,6 +102,10 @@ def read_info(folder: ClusterFolder) -> dict[str, Any]:
         return info
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise LabError(
+            f"{folder.info} can't be read: {error.strerror}", "set LABKIT_HOME to a folder of your own"
+        ) from error
     except ValueError as error:
         raise LabError(f"{folder.info} is damaged: {error}", "labkit down --purge, then labkit up") from error
 
@@ -110,7 +116,7 @@ def _write_info(folder: ClusterFolder, info: dict[str, Any]) -> None:
     new.replace(folder.info)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(folder: ClusterFolder) -> Iterator[None]:
     """One `up` or `down` at a time; the second waits for the first."""
     with (folder.run / "up.lock").open("a") as lock:
@@ -169,6 +175,18 @@ def _start_kubelet(folder: ClusterFolder) -> None:
         log.close()
 
 
+def _await_server(folder: ClusterFolder, port: int) -> None:
+    """Return once the API's port accepts: the kubelet may be starting its server again at this moment."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=READY_SECONDS).close()
+            return
+        except OSError:
+            time.sleep(0.02)  # nobody listens: there is nothing to watch
+    raise LabError(f"the API did not answer within {READY_SECONDS} s:\n{last_words(folder)}", f"the logs: {folder.log}")
+
+
 def _environment() -> dict[str, str]:
     """The daemons' environment: the caller's, without what belongs to the caller's own process."""
     dropped = {"PYTHONSTARTUP", "MPLBACKEND", "JPY_PARENT_PID", "KUBECONFIG", "TF_CONFIG"}
@@ -193,27 +211,25 @@ def down(folder: ClusterFolder, purge: bool = False) -> bool:
     with _alone(folder):
         found = [d for d in (daemon(folder, name) for name in DAEMONS) if d.alive]
         for process in found:
-            _end(process)
+            _end(folder, process)
     if purge:
         shutil.rmtree(folder.run, ignore_errors=True)
         _delete(folder.root)
     return bool(found) or purge
 
 
-def _end(process: Daemon) -> None:
-    """TERM, and KILL when that was not enough; returns when the process is gone."""
-    import psutil
-
-    try:
-        handle = psutil.Process(process.pid)
-        handle.terminate()
-        try:
-            handle.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            handle.kill()
-            handle.wait(5)
-    except psutil.NoSuchProcess:
-        pass
+def _end(folder: ClusterFolder, process: Daemon) -> None:
+    """TERM, and KILL when that was not enough; returns when the process has let go of its lock."""
+    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+        # The lock, not the pid: the process stays a zombie for as long as a parent that does not wait for it lives.
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if daemon(folder, process.name).pid != process.pid:
+                return
+            time.sleep(0.01)
+    raise LabError(f"the {process.name} (pid {process.pid}) does not end", f"the logs: {folder.log}")
 
 
 def _delete(root: Path) -> None:
