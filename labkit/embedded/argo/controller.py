@@ -211,8 +211,8 @@ def _take_locks(op: Operation) -> None:
         raise _Halt from None
     if why:
         _mark(op, op.status.get("phase") or "Pending", why)
-        if op.shutdown:
-            _end(op, "Succeeded" if op.shutdown == "Terminate" else "Failed", "")
+        if op.shutdown == "Terminate" and not op.nodes:
+            _end(op, "Succeeded", "")
         raise _Halt
     if op.status.get("phase") == "Pending" and not op.nodes:
         del op.status["phase"]
