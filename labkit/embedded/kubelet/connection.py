@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import httptools
 
 TIMEOUT, CONNECT = 30.0, 5.0  # seconds for an answer, for a connection
-IDLE = 16  # connections that are kept
+IDLE = 64  # connections that are kept: a burst of pods shall not shake hands anew
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
+import json
 import logging
 import time
 from datetime import datetime
@@ -311,7 +311,8 @@ class Pod:
 
     def status(self) -> Object:
         states = [c.state for c in self.containers]
-        return copy.deepcopy(status.build(self.object, states, self.started, self._sandbox, self.verdict, self._ended))
+        found = status.build(self.object, states, self.started, self._sandbox, self.verdict, self._ended)
+        return json.loads(json.dumps(found))  # a copy: the states go on changing
 
     async def _write(self) -> None:
         while True:
