@@ -7,6 +7,7 @@ entrypoint, then hooks and the exit handler, and write the workflow once if anyt
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 
@@ -41,10 +42,15 @@ from labkit.embedded.resources import CLAIMS, CONFIGMAPS, PODS, WORKFLOWS, WORKF
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Event, Key, Store
 
+log = logging.getLogger(__name__)
+
 COMPONENT = "workflow-controller"
 _ENDED = ("Succeeded", "Failed", "Error")
 _OF_NODE = {"Pending": "Pending", "Running": "Running", "Succeeded": "Succeeded", "Skipped": "Succeeded",
             "Omitted": "Succeeded", "Failed": "Failed", "Error": "Error"}  # fmt: skip
+
+
+_MALFORMED = (TypeError, AttributeError, KeyError, ValueError, IndexError, RecursionError)
 
 
 class _Halt(Exception):
@@ -64,13 +70,28 @@ def reconcile(workflow: Object, store: Store) -> float | None:
         pass
     except OperationError as error:
         _end(op, "Error", str(error))
+    except _MALFORMED as error:
+        _give_up(op, error)
     _persist(op, phase, phases)
     return op.again
+
+
+def _give_up(op: Operation, error: Exception) -> None:
+    """End a workflow that is not shaped as one (no webhook refuses it): an endless loop of errors would tell nobody."""
+    log.exception("workflow %s/%s", op.namespace, op.name)
+    op.spec = {}
+    why = f"{type(error).__name__}: {error}"
+    if op.status.get("phase"):
+        _end(op, "Error", why)
+    else:
+        _end(op, "Failed", f"cannot unmarshall spec: {why}")
 
 
 def _look_after(op: Operation) -> float | None:
     """A workflow that has ended: clear its pods away, and itself when its time has come."""
     op.spec = op.status.get("storedWorkflowTemplateSpec") or op.workflow.get("spec") or {}
+    if str(op.status.get("message", "")).startswith("cannot unmarshall spec"):
+        return None
     podstate.gather(op)
     cleanup.pods(op)
     cleanup.expired(op)

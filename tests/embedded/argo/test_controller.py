@@ -623,3 +623,24 @@ def test_hundred_tasks_cost_little_each() -> None:
     assert play.phase == "Succeeded"
     assert passes < 210
     assert spent / 100 < 0.05
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"entrypoint": "main", "templates": "none"},
+        {"entrypoint": "main", "templates": [{"name": "main", "steps": "x"}]},
+        {"entrypoint": "main", "templates": [{"name": "main", "dag": {"tasks": [1]}}]},
+        {"entrypoint": "main", "templates": [{"name": "main", "container": "x"}]},
+        {"entrypoint": "main", "templates": [container()], "arguments": {"parameters": "p"}},
+        {"entrypoint": ["main"], "templates": [container()]},
+        {"entrypoint": "main", "templates": [container()], "podGC": "x"},
+        {"entrypoint": "main", "templates": [container(retryStrategy="x")]},
+    ],
+)
+def test_what_is_not_shaped_as_a_workflow_is_failed(spec: Object) -> None:
+    play = Play(spec)
+    play.settle()
+    assert play.phase in ("Failed", "Error")
+    assert play.message
+    play.reconcile()
