@@ -8,36 +8,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.embedded.argo import types
 from labkit.embedded.argo.grpc import INVALID, Refusal
 
 Object = dict[str, Any]
 
 
-def _object(value: Any, where: str) -> Object:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Refusal(INVALID, f"json: cannot unmarshal {_kind(value)} into Go struct field {where} of type object")
-    return value
+def fitted(value: Any, kind: Any, name: str) -> Any:
+    """A part of a request's body, as its type wants it. Refusal in the words of Go's decoder."""
+    try:
+        return types.fit({} if value is None else value, kind, name)
+    except types.WrongType as error:
+        raise Refusal(INVALID, str(error)) from error
 
 
-def _kind(value: Any) -> str:
-    names = {str: "string", bool: "bool", int: "number", float: "number", list: "array"}
-    return names.get(type(value), "object")
-
-
-def workflow(obj: Object) -> None:
-    """Fill in, in place, what a Workflow or WorkflowTemplate always has."""
-    obj["metadata"] = _object(obj.get("metadata"), "metadata")
-    obj["spec"] = spec = _object(obj.get("spec"), "spec")
-    spec["arguments"] = _object(spec.get("arguments"), "spec.arguments")
-    templates = spec.get("templates")
-    if templates is not None and not isinstance(templates, list):
-        raise Refusal(
-            INVALID, f"json: cannot unmarshal {_kind(templates)} into Go struct field spec.templates of type array"
-        )
-    for template in templates or []:
-        _template(_object(template, "spec.templates"))
+def workflow(given: Object, name: str = "workflow") -> Object:
+    """A Workflow or WorkflowTemplate with what Go's struct always has."""
+    obj: Object = fitted(given, types.WORKFLOW, name)
+    obj.setdefault("metadata", {})
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("arguments", {})
+    for template in spec.get("templates") or []:
+        _fill(template)
+    return obj
 
 
 def refilled(obj: Object) -> Object:
@@ -49,13 +42,12 @@ def refilled(obj: Object) -> Object:
     }
 
 
-def _template(template: Object) -> None:
+def _fill(template: Object) -> None:
     for field in ("inputs", "outputs", "metadata"):
-        template[field] = _object(template.get(field), f"spec.templates.{field}")
-    groups = template.get("steps") or []
+        template.setdefault(field, {})
     tasks = (template.get("dag") or {}).get("tasks") or []
-    for call in (*(c for g in groups for c in (g if isinstance(g, list) else [g])), *tasks):
-        _object(call, "spec.templates.steps")["arguments"] = _object(call.get("arguments"), "spec.templates.arguments")
+    for call in (*(c for group in template.get("steps") or [] for c in group), *tasks):
+        call.setdefault("arguments", {})
     for field in ("container", "script"):
         if field in template:
-            template[field] = {"name": "", "resources": {}} | _object(template[field], f"spec.templates.{field}")
+            template[field] = {"name": "", "resources": {}} | template[field]

@@ -29,6 +29,7 @@ from labkit.embedded.argo import (
     normal,
     submit,
     template_routes,
+    types,
     validate,
     watches,
 )
@@ -84,7 +85,7 @@ def given(body: Object, namespace: str) -> Object:
     workflow = body.get("workflow")
     if not isinstance(workflow, dict):
         raise Refusal(INVALID, "workflow body not specified")
-    normal.workflow(workflow)
+    workflow = normal.workflow(workflow)
     workflow["metadata"]["namespace"] = workflow["metadata"].get("namespace") or namespace
     return workflow
 
@@ -128,6 +129,8 @@ async def send(request: Request) -> Response:
     """Submit: a workflow made from a template."""
     body, namespace = await read(request), request.path_params["namespace"]
     grpc.allow(request, "create", WORKFLOWS, namespace)
+    about = {"resourceKind": str, "resourceName": str, "submitOptions": types.SUBMIT}
+    body = normal.fitted(body, about, "WorkflowSubmitRequest")
     options = body.get("submitOptions") or {}
     workflow = submit.from_template(body.get("resourceKind") or "", body.get("resourceName") or "")
     label_creator(request, workflow)
@@ -232,7 +235,7 @@ def action(act: Act) -> Callable[[Request], Awaitable[Response]]:
 
     @call
     async def handler(request: Request) -> Response:
-        body = await read(request)
+        body = normal.fitted(await read(request), types.ACTION, "WorkflowRequest")
         workflow = find(request, "update")
         body |= {"user": {"User": request.state.user.name}, "creator": grpc.friendly(request.state.user.name)}
         if act is not actions.resubmit:

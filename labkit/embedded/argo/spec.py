@@ -80,7 +80,7 @@ def _parameters(spec: Object) -> list[Object]:
 def referred(spec: Object, namespace: str, store: Store) -> Object:
     """The WorkflowTemplate that `workflowTemplateRef` names; NotFound where there is none."""
     reference = spec["workflowTemplateRef"]
-    return _holder(reference["name"], bool(reference.get("clusterScope")), namespace, store)
+    return _holder(reference.get("name", ""), bool(reference.get("clusterScope")), namespace, store)
 
 
 def _holder(name: str, cluster: bool, namespace: str, store: Store) -> Object:

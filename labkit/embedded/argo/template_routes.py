@@ -59,7 +59,7 @@ class Templates:
         template = body.get("template") if isinstance(body, dict) else None
         if not isinstance(template, dict):
             raise Refusal(INVALID, self.missing)
-        normal.workflow(template)
+        template = normal.workflow(template, "template")
         template["apiVersion"], template["kind"] = self.resource.api_version, self.resource.kind
         if namespace := request.path_params.get("namespace"):
             template["metadata"].setdefault("namespace", namespace)

@@ -92,7 +92,7 @@ def _named(template: str, reference: Object | None) -> Object:
     """The step that runs a template of the workflow, or of the WorkflowTemplate it refers to."""
     if not reference:
         return {"template": template}
-    return {"templateRef": {"name": reference["name"], "template": template,
+    return {"templateRef": {"name": reference.get("name", ""), "template": template,
                             "clusterScope": bool(reference.get("clusterScope"))}}  # fmt: skip
 
 
