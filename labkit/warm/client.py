@@ -27,6 +27,8 @@ from labkit.warm import wire
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # read by TensorFlow once, at its import: its notes would stand in every child's log
+
 
 class SpawnError(Exception):
     """A program could not be started; `errno` where the system gave one (else 0)."""
@@ -89,7 +91,7 @@ def start_process(
     try:
         process = subprocess.Popen(
             argv,
-            env=environment() if env is None else env,
+            env=(environment() if env is None else env) | QUIET,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=output,
