@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
@@ -20,6 +19,7 @@ from papermill.iorw import write_ipynb
 from labkit.runner.kernels import Nursery, manager_class
 from labkit.runner.notebooks import Source
 from labkit.runner.report import Cell, CellError, Notebook
+from labkit.runner.swift import nbformat
 
 CHECKS = ("AssertionError", "CheckFailed")  # the exceptions that say "the answer is wrong", not "the cell is broken"
 

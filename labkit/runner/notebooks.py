@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from labkit.errors import LabError
+from labkit.runner.swift import nbformat
 
 
 @dataclass(frozen=True)

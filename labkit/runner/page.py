@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import nbformat
 
 from labkit.runner.report import Report
+from labkit.runner.swift import nbformat
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 

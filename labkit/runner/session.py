@@ -6,6 +6,7 @@ Every process of a run inherits `LABKIT_RUN`; when the run is over, whoever stil
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -20,6 +21,7 @@ from labkit import cluster, namespaces
 from labkit.errors import LabError
 
 MARK = "LABKIT_RUN"
+PATIENCE = 1.0  # seconds that a process may take to end by itself after the cluster has
 
 
 class Session:
@@ -86,16 +88,19 @@ def namespace_of(notebook: str) -> str:
 
 
 def end_leftovers(mark: str) -> list[str]:
-    """End every process that carries the run's mark, this one and its parents aside; their command lines."""
+    """End every process that carries the run's mark, this one and its parents aside; their command lines.
+
+    Who is ending already gets a moment to do so: only what stays was left behind.
+    """
     mine = {os.getpid()} | {p.pid for p in psutil.Process().parents()}
     found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        try:
-            if process.pid in mine or process.environ().get(MARK) != mark:
-                continue
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.pid not in mine and process.environ().get(MARK) == mark:
+                found.append(process)
+    _, left = psutil.wait_procs(found, timeout=PATIENCE)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-            process.wait(5)
-            found.append(f"pid {process.pid}: {' '.join(process.info['cmdline'] or [])[:200]}")
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.TimeoutExpired):
-            continue
-    return found
+    psutil.wait_procs(left, timeout=5)
+    return [f"pid {p.pid}: {' '.join(p.info['cmdline'] or [])[:200]}" for p in left]
