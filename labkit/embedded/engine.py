@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import __version__
+from labkit.embedded import ready
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder, own
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 READY_SECONDS = 30
 STOP_SECONDS = 30
 DAEMONS = ("kubelet", "server")
+PID_PROBES = 100
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,15 @@ def daemon(folder: ClusterFolder, name: str) -> Daemon:
     """Who holds the lock `run/NAME.lock`, if anybody."""
     try:
         with (folder.run / f"{name}.lock").open("rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return Daemon(name, int(lock.read().split()[0]))
-    except (FileNotFoundError, IndexError, ValueError):
+            for _ in range(PID_PROBES):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if pid := lock.read().split():
+                        return Daemon(name, int(pid[0]))
+                time.sleep(0.01)  # it has the lock, and is about to write its pid
+    except FileNotFoundError:
         pass
     return Daemon(name, 0)
 
@@ -69,9 +75,10 @@ def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
 
     own(folder.root)
     own(folder.run)
-    with _alone(folder):
+    with _writing(folder), _alone(folder):
         info = read_info(folder)
         if daemon(folder, "kubelet").alive:
+            credentials.prepare(folder, info["port"])  # a kubeconfig that was deleted is back
             if port and port != info["port"]:
                 raise LabError(
                     f"the cluster runs on port {info['port']}, not on {port}", "labkit down, then up with --port"
@@ -124,6 +131,18 @@ def _alone(folder: ClusterFolder) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _writing(folder: ClusterFolder) -> Iterator[None]:
+    """What can't be written is told to a person."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder.root
+        raise LabError(
+            f"{where} can't be written: {error.strerror}", "is the disk full, or the folder not yours?"
+        ) from error
+
+
 def _port(asked: int | None, before: int | None) -> int:
     """The port asked for, else the one of last time if it is free, else a free one."""
     for candidate in (asked, before):
@@ -164,11 +183,11 @@ def _start_kubelet(folder: ClusterFolder) -> None:
             env=_environment(),
         )
         os.close(write)
-        ready, _, _ = select.select([read], [], [], READY_SECONDS)
-        if not ready or not os.read(read, 1):
+        said, _, _ = select.select([read], [], [], READY_SECONDS)
+        if not said or not ready.read(read):
             if process.poll() is None:
                 process.terminate()
-            what = "did not come up within 30 s" if not ready else f"ended with exit code {process.wait()}"
+            what = "did not come up within 30 s" if not said else f"ended with exit code {process.wait()}"
             raise LabError(f"the cluster {what}:\n{last_words(folder)}", f"the whole logs are in {folder.log}")
     finally:
         os.close(read)

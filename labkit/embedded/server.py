@@ -1,8 +1,8 @@
 """The server's process: the store, the controllers and the API on one event loop, over TLS, on loopback only.
 
 `python -m labkit.embedded.server --home DIR [--port N] [--ready-fd FD]`. It holds the lock `run/server.lock` while it
-lives, writes one byte to FD once it answers, and ends gracefully on SIGTERM: watches are closed first, since they would
-never end by themselves. A thread brings the store to the disk once a second.
+lives, writes one byte to FD once it answers (or why it can't), and ends gracefully on SIGTERM: watches are closed first,
+since they would never end by themselves. A thread brings the store to the disk once a second.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO
 
 import uvicorn
 from starlette.applications import Starlette
 
-from labkit.embedded import controllers, credentials
+from labkit.embedded import controllers, credentials, lock, ready
 from labkit.embedded.admission import admit, claim, serviceaccount
 from labkit.embedded.api import app as api
 from labkit.embedded.controllers import loop
 from labkit.embedded.resources import NAMESPACES, STORAGECLASSES
+from labkit.embedded.status import ApiError
 from labkit.embedded.store import Store
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder
@@ -36,6 +36,8 @@ from labkit.paths import ClusterFolder
 log = logging.getLogger("server")
 
 SYNC_SECONDS, STOP_SECONDS = 1.0, 5
+GOODBYE = 0.2  # seconds that a client has to answer TLS's close before its connection is cut
+SPACE = "make room on its disk, or set LABKIT_HOME to a folder that you may write"
 SPACES = ("default", "kube-system", "kube-public")
 
 
@@ -73,7 +75,10 @@ def first_objects(store: Store) -> None:
 async def _sync(store: Store) -> None:
     while True:
         await asyncio.sleep(SYNC_SECONDS)
-        await asyncio.to_thread(store.sync)
+        try:
+            await asyncio.to_thread(store.sync)
+        except sqlite3.Error as error:  # a full disk: writers are told by themselves
+            log.warning("the database can't be brought to the disk: %s", error)
 
 
 async def _control(store: Store, folder: ClusterFolder) -> None:
@@ -88,19 +93,30 @@ async def _control(store: Store, folder: ClusterFolder) -> None:
 class Server(uvicorn.Server):
     """uvicorn's server, which says when it listens and ends the watches before it waits for its connections."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, ready: int | None) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, pipe: int | None) -> None:
         super().__init__(config)
-        self.app, self.ready = app, ready
+        self.app, self.pipe = app, pipe
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.ready is not None:
-            os.write(self.ready, b"\n")
-            os.close(self.ready)
+        ready.say(self.pipe)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.app.state.hub.close()
+        cutting = asyncio.create_task(self._cut())
         await super().shutdown(sockets)
+        cutting.cancel()
+
+    async def _cut(self) -> None:
+        """Cut the connections that are closing: TLS would wait for a client that sleeps to say goodbye as well."""
+        before: set[asyncio.Transport] = set()
+        while True:
+            await asyncio.sleep(GOODBYE)
+            transports = {c.transport for c in self.server_state.connections}
+            closing = {t for t in transports if isinstance(t, asyncio.Transport) and t.is_closing()}
+            for transport in closing & before:
+                transport.abort()
+            before = closing
 
 
 def configure(app: Starlette, folder: ClusterFolder) -> uvicorn.Config:
@@ -132,22 +148,6 @@ def listen(port: int) -> socket.socket:
     return sock
 
 
-def lock(folder: ClusterFolder) -> IO[str]:
-    """The lock that says this process is the cluster's server; LabError where another one is."""
-    path = folder.run / "server.lock"
-    file = open(path, "a+")  # noqa: SIM115 - held until the process ends
-    os.chmod(path, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise LabError(f"a server for {folder.root} is running already", "labkit status") from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
-
-
 def _port(folder: ClusterFolder) -> int:
     try:
         return int(json.loads(folder.info.read_text())["port"])
@@ -155,17 +155,23 @@ def _port(folder: ClusterFolder) -> int:
         return 0
 
 
-def serve(folder: ClusterFolder, port: int | None = None, ready: int | None = None) -> None:
+def serve(folder: ClusterFolder, port: int | None = None, pipe: int | None = None) -> None:
     """Serve the cluster until SIGTERM or SIGINT. `port` is by default the one of cluster.json, 0 a free one."""
-    for path in (folder.root, folder.run):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    held = lock(folder)
-    sock = listen(_port(folder) if port is None else port)
-    credentials.prepare(folder, sock.getsockname()[1])
+    try:
+        for path in (folder.root, folder.run):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = lock.hold(folder.run / "server.lock", "server")
+        sock = listen(_port(folder) if port is None else port)
+        credentials.prepare(folder, sock.getsockname()[1])
+    except OSError as error:
+        raise LabError(f"the cluster's folder {folder.root} can't be used: {error}", SPACE) from error
     store = open_store(folder)
     try:
-        app = build(store, folder)
-        Server(configure(app, folder), app, ready).run([sock])
+        try:
+            app = build(store, folder)
+        except ApiError as error:
+            raise LabError(error.message, SPACE) from error
+        Server(configure(app, folder), app, pipe).run([sock])
     finally:
         store.close()
         held.close()
@@ -188,6 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         serve(ClusterFolder(chosen.home), chosen.port, chosen.ready_fd)
     except LabError as error:
+        ready.fail(chosen.ready_fd, error)
         print(error, file=sys.stderr)
         return error.exit_code
     return 0

@@ -29,6 +29,7 @@ from typing import Any
 from labkit.embedded import selectors
 from labkit.embedded.resources import NAMESPACES, PODS, RESOURCES, Resource
 from labkit.embedded.status import ApiError, already_exists, cause, conflict, gone, invalid, not_found
+from labkit.errors import LabError
 
 Object = dict[str, Any]
 List = list  # the class below has a method of that name
@@ -102,8 +103,11 @@ class Store:
         self._watchers: dict[int, Callable[[Event], None]] = {}
         self._next_watcher = 0
         self._dirty = self.closed = False
-        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        self._open()
+        try:
+            self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+            self._open()
+        except (sqlite3.Error, ValueError, KeyError) as error:
+            raise _unusable(path, error) from error
         # A checkpoint waits for the disk: it has a connection of its own, so that nobody waits for it.
         self._disk = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._syncing = threading.Lock()
@@ -117,7 +121,10 @@ class Store:
         self._db.execute("PRAGMA wal_autocheckpoint=20000")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > SCHEMA_VERSION:
-            raise RuntimeError(f"the cluster's database has schema {found}, this labkit knows {SCHEMA_VERSION}")
+            raise LabError(
+                f"the cluster's database has schema {found}, this labkit knows {SCHEMA_VERSION} at most",
+                "use the labkit that made it, or delete the cluster's state: labkit down --purge",
+            )
         for step in range(found, SCHEMA_VERSION):
             for statement in UPGRADES[step]:
                 self._db.execute(statement)
@@ -144,11 +151,16 @@ class Store:
         self._dirty = True
 
     def sync(self) -> None:
-        """Bring what was written to the disk itself; cheap when nothing was. Safe from another thread."""
+        """Bring what was written to the disk itself; cheap when nothing was. Safe from another thread. sqlite3.Error where
+        the disk is full: what was written is safe from a kill all the same."""
         with self._syncing:
             if self._dirty and not self.closed:
                 self._dirty = False
-                self._disk.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                try:
+                    self._disk.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                except sqlite3.Error:
+                    self._dirty = True
+                    raise
 
     def close(self) -> None:
         with self.lock, self._syncing:
@@ -471,6 +483,15 @@ class Store:
             number = self._next_watcher = self._next_watcher + 1
             self._watchers[number] = call
         return lambda: self._watchers.pop(number, None) and None
+
+
+def _unusable(path: Path | None, error: Exception) -> LabError:
+    """Why a database can't be opened, and what helps."""
+    if isinstance(error, sqlite3.OperationalError):  # of the system around it, not of the file
+        hint = f"is the disk full, or {path} not yours to write?"
+        return LabError(f"the cluster's database {path} can't be opened: {error}", hint)
+    hint = "put a copy of it back, or begin anew: labkit down --purge deletes the cluster's state"
+    return LabError(f"the cluster's database {path} is damaged: {error}", hint)
 
 
 UPGRADES: list[list[str]] = [

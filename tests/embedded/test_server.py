@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+
+from labkit.paths import ClusterFolder
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -88,6 +94,46 @@ def test_term_ends_watches_and_the_server(servers: Callable[[], Any]) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert list(lines) is not None  # the stream ends as a stream does, not by a reset
     assert server.process.wait(20) == 0
+
+
+def test_term_does_not_wait_for_a_client_that_sleeps(servers: Callable[[], Any]) -> None:
+    server = servers()
+    raw = socket.create_connection(("127.0.0.1", server.port))
+    with raw, server.context.wrap_socket(raw, server_hostname="127.0.0.1") as idle:
+        idle.sendall(f"GET {MAPS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n\r\n".encode())
+        assert idle.recv(1)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    assert time.monotonic() - began < 2
+
+
+def test_a_closed_ready_pipe_is_no_failure(tmp_path: Any) -> None:
+    folder = ClusterFolder(tmp_path / "c")
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "labkit.embedded.server", "--home", str(folder.root), "--port", "0"]
+    process = subprocess.Popen([*command, "--ready-fd", str(write)], pass_fds=[write])
+    os.close(write)
+    try:
+        deadline = time.monotonic() + 20
+        while not answers(folder):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def answers(folder: ClusterFolder) -> bool:
+    """Whether the API is there, on the port that the kubeconfig names."""
+    try:
+        config = json.loads(folder.kubeconfig.read_text())
+        url, context = config["clusters"][0]["cluster"]["server"], ssl.create_default_context(cafile=str(folder.ca))
+        return httpx.get(f"{url}/readyz", verify=context, trust_env=False).status_code == 200
+    except (OSError, httpx.TransportError):
+        return False
 
 
 def test_a_second_server_on_the_same_folder_is_refused(api_server: Any) -> None:

@@ -13,6 +13,7 @@ from labkit.embedded import store as module
 from labkit.embedded.resources import CONFIGMAPS, NAMESPACES, PODS, REPLICASETS, SECRETS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Event, Store
+from labkit.errors import LabError
 
 
 def new_store(path: Path | None = None, **options: Any) -> Store:
@@ -56,7 +57,7 @@ def test_a_database_from_the_future_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as database:
         database.execute("PRAGMA user_version=99")
     database.close()
-    with pytest.raises(RuntimeError, match="schema 99"):
+    with pytest.raises(LabError, match="schema 99"):
         Store(tmp_path / "state.db")
 
 
@@ -300,3 +301,37 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("damage", ["no database", "cut off", "overwritten"])
+def test_a_damaged_database_is_named_with_what_to_do(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "state.db"
+    store = new_store(path)
+    for i in range(50):
+        store.create(CONFIGMAPS, body(f"m{i}", {"x": "y" * 1000}))
+    store.close()
+    whole = path.read_bytes()
+    if damage == "no database":
+        path.write_bytes(b"this is no database" * 1000)
+    elif damage == "cut off":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:
+        path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(LabError, match="is damaged", check=lambda e: str(path) in e.message and "--purge" in e.hint):
+        Store(path)
+
+
+def test_a_database_that_cant_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="can't be opened", check=lambda e: str(tmp_path / "none") in e.message):
+        Store(tmp_path / "none" / "state.db")
+
+
+def test_a_log_that_cant_be_brought_to_the_disk_waits_for_the_next_time(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "state.db")
+    store.create(CONFIGMAPS, body("m", {"x": "needle"}))
+    store._disk.close()
+    with pytest.raises(sqlite3.Error):
+        store.sync()
+    store._disk = sqlite3.connect(tmp_path / "state.db", check_same_thread=False, isolation_level=None)
+    store.sync()
+    assert b"needle" in (tmp_path / "state.db").read_bytes()

@@ -12,6 +12,7 @@ import logging
 import sys
 from pathlib import Path
 
+from labkit.embedded import ready
 from labkit.embedded.kubelet import daemon
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(daemon.run(ClusterFolder(chosen.home.resolve()), chosen.ready_fd))
     except LabError as error:
+        ready.fail(chosen.ready_fd, error)
         print(error, file=sys.stderr)
         return error.exit_code
     return 0

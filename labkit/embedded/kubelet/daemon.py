@@ -19,33 +19,16 @@ import threading
 import time
 from typing import IO
 
+from labkit.embedded import lock
+from labkit.embedded import ready as pipes
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 
 log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
-PROBES, PROBE = 5, 0.02  # attempts to get the lock, seconds between them
 ATTEMPTS = 3  # to start the server for the first time
+REGISTER = 0.1  # seconds between two attempts to register the node
 FIRST_WAIT, LONGEST_WAIT, STEADY = 0.05, 5.0, 10.0  # seconds between two starts; of life after which it begins anew
-
-
-def lock(folder: ClusterFolder) -> IO[str]:
-    """The lock that says this process is the cluster's kubelet; LabError where another one is."""
-    folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = open(folder.run / "kubelet.lock", "a+", opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115
-    for attempt in range(PROBES):  # whoever only asks who is alive holds it for a moment as well
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if attempt == PROBES - 1:
-                file.close()
-                raise LabError(f"a kubelet for {folder.root} is running already", "labkit status") from None
-            time.sleep(PROBE)
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
 
 
 def port(folder: ClusterFolder) -> int:
@@ -63,6 +46,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self.ready = asyncio.Event()
         self.hopeless = asyncio.Event()  # it has never answered, and died again and again
+        self.reason: LabError | None = None  # its last word
         self.started = 0.0
         self.stopping = False
 
@@ -118,8 +102,11 @@ class Server:
         pipe = self.start()
         assert self.process
         ended = asyncio.create_task(asyncio.to_thread(self.process.wait))
-        if await _byte(pipe):
-            self.ready.set()
+        try:
+            if await _answers(pipe):
+                self.ready.set()
+        except LabError as error:
+            self.reason = error
         await ended
 
     def pid(self) -> int:
@@ -149,14 +136,14 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def _byte(pipe: int) -> bool:
-    """Whether a byte comes before the pipe's end; closes it."""
+async def _answers(pipe: int) -> bool:
+    """What the pipe says (`ready.read`), once it says something; closes it."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[None] = loop.create_future()
     loop.add_reader(pipe, _resolve, came)
     try:
         await came
-        return bool(os.read(pipe, 1))
+        return pipes.read(pipe)
     finally:
         loop.remove_reader(pipe)
         os.close(pipe)
@@ -179,7 +166,8 @@ async def _until_free(file: IO[str]) -> None:
 
 async def run(folder: ClusterFolder, ready: int | None) -> None:
     """The kubelet's life."""
-    held = lock(folder)
+    folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = lock.hold(folder.run / "kubelet.lock", "kubelet")
     number = port(folder)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -201,11 +189,12 @@ async def run(folder: ClusterFolder, ready: int | None) -> None:
         await asyncio.wait({ending, starting}, return_when="FIRST_COMPLETED")
         if starting.done():
             starting.result()
-            if ready is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    os.write(ready, b"\n")
-                os.close(ready)
+            pipes.say(ready)
+            # The first pod of the lab image need not wait for TensorFlow's import: it begins as soon as the cluster is there.
+            warming = asyncio.create_task(kubelet.runtime.prewarm()) if os.environ.pop("LABKIT_PREWARM", "") else None
             await ending
+            if warming:
+                warming.cancel()
         starting.cancel()
     finally:
         await endpoint.stop()
@@ -222,5 +211,19 @@ async def _start(kubelet, endpoint, server: Server) -> None:  # type: ignore[no-
     await asyncio.wait({ready, hopeless}, timeout=PATIENCE, return_when="FIRST_COMPLETED")
     hopeless.cancel()
     if not ready.done():
-        raise LabError("the server did not come up", f"see {kubelet.home.log / 'server.log'}")
-    await kubelet.start()
+        raise server.reason or LabError("the server did not come up", f"see {kubelet.home.log / 'server.log'}")
+    await _register(kubelet)
+
+
+async def _register(kubelet) -> None:  # type: ignore[no-untyped-def]
+    """Start the kubelet's work: the server may still be on its way, or on its way again."""
+    from labkit.embedded.kubelet.client import Refused, Unreachable
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await kubelet.start()
+        except (*Unreachable, Refused) as error:
+            if (isinstance(error, Refused) and error.code < 500) or time.monotonic() > deadline:
+                raise LabError(f"the node can't be registered: {error}", f"see {kubelet.home.log}") from error
+        await asyncio.sleep(REGISTER)

@@ -92,7 +92,7 @@ def test_a_server_that_cannot_start_is_told_within_seconds(tmp_path):
     folder.root.mkdir()
     folder.database.write_bytes(b"this is no database" * 100)
     began = time.monotonic()
-    with pytest.raises(LabError, match="the server did not come up"):
+    with pytest.raises(LabError, match=r"state\.db is damaged"):
         engine.up(folder)
     assert time.monotonic() - began < 20
     assert not engine.daemon(folder, "server").alive

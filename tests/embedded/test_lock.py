@@ -1,0 +1,56 @@
+"""The daemons' locks, and what they tell who started them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from labkit.embedded import engine, lock, ready
+from labkit.errors import LabError
+from labkit.paths import ClusterFolder
+
+
+def test_a_lock_names_its_holder_and_admits_one(tmp_path: Path) -> None:
+    folder = ClusterFolder(tmp_path)
+    folder.run.mkdir()
+    path = folder.run / "server.lock"
+    path.touch(0o600)
+    path.write_text("123456789\n")  # of one that was killed
+    assert not engine.daemon(folder, "server").alive
+    with lock.hold(path, "server"):
+        assert path.read_text() == f"{os.getpid()}\n"
+        assert engine.daemon(folder, "server").pid == os.getpid()
+        began = time.monotonic()
+        with pytest.raises(LabError, match=f"a server for {tmp_path} is running already"):
+            lock.hold(path, "server")
+        assert time.monotonic() - began < 1
+    assert not engine.daemon(folder, "server").alive
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_who_only_asks_does_not_keep_a_daemon_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "server.lock"
+    with path.open("a") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        threading.Timer(0.5, lambda: fcntl.flock(asking, fcntl.LOCK_UN)).start()
+        with lock.hold(path, "server"):
+            assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_pipe_tells_readiness_a_reason_or_a_silent_end() -> None:
+    for tell, expected in ((ready.say, True), (os.close, False)):
+        read, write = os.pipe()
+        tell(write)
+        assert ready.read(read) is expected
+        os.close(read)
+    read, write = os.pipe()
+    ready.fail(write, LabError("the disk is full", "make room"))
+    with pytest.raises(LabError, match="the disk is full", check=lambda e: e.hint == "make room"):
+        ready.read(read)
+    os.close(read)
+    ready.say(None)
