@@ -36,13 +36,40 @@ def passed(what: str) -> None:
     print(f"Passed: {what}")
 
 
+def create(manifest: object, kind: str, name: str | None = None) -> dict[str, Any]:
+    """Make the one object that a manifest (YAML text, or a dict) describes, in place of one of that name made before.
+
+    Returns it as the cluster has it. The diagnosis says what is wrong with the text, or why the cluster refused it.
+    """
+    expect(
+        isinstance(manifest, dict) or (isinstance(manifest, str) and manifest.strip()),
+        "there is no manifest yet" if not manifest else f"the manifest is a {type(manifest).__name__}, not YAML text",
+        "write it between the triple quotes: apiVersion, kind, metadata, spec",
+    )
+    try:
+        found = client.documents(manifest + "\n" if isinstance(manifest, str) else manifest)  # type: ignore[arg-type]
+        expect(len(found) == 1, f"there are {len(found)} objects in the manifest, expected one", "is there a line ---?")
+        wanted = found[0]
+        expect(wanted["kind"] == kind, f"the manifest is of kind {wanted['kind']}, expected {kind}")
+        called = (wanted["metadata"] or {}).get("name")
+        expect(called, "the manifest gives no name", "under metadata, with two spaces before it: name: ...")
+        assert called
+        expect(
+            name in (None, called), f"the {kind.lower()} is named {called!r}, expected {name!r}", "see metadata.name"
+        )
+        client.remove(kind.lower(), called)
+        return client.apply(wanted)[0]
+    except LabError as error:
+        raise CheckFailed(error.message, error.hint) from None
+
+
 def pod(
     name: str, *, phase: str = "Succeeded", exit_code: int | None = None, log: Sequence[str] = (), timeout: float = 60
 ) -> Any:
     """Wait until the pod has ended and compare: its phase, its first container's exit code, and texts that its log must
     have. Returns the pod. The diagnosis says how far it came: absent, pending and why, ended otherwise."""
     expect(
-        client.get("pod", name) is not None,
+        client.get("pod", name),
         f"there is no pod {name!r} in the namespace {client.namespace()!r}",
         "create it first; is its metadata.name right?",
     )

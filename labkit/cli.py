@@ -180,7 +180,8 @@ def run(arguments: argparse.Namespace) -> int:
 def lab(arguments: argparse.Namespace) -> int:
     from labkit import lab as jupyter
 
-    return jupyter.open(arguments.name, directory=arguments.dir, port=arguments.port, browser=not arguments.no_browser)
+    jupyter.open(arguments.name, directory=arguments.dir, port=arguments.port, browser=not arguments.no_browser)
+    return 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -40,30 +39,41 @@ def fill(folder: Path) -> list[Path]:
     return copied
 
 
-def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int = 8888, browser: bool = True) -> int:
-    """Start the cluster, fill the work folder and run JupyterLab on 127.0.0.1 until it is ended; its exit code."""
+def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int = 8888, browser: bool = True) -> None:
+    """Start the cluster, fill the work folder and become JupyterLab on 127.0.0.1: this process does not return.
+
+    LabError where the folder can't be written or the cluster can't be had. The cluster goes on when JupyterLab ends.
+    """
     folder = Path(directory or "~/labkit-work").expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         copied = fill(folder)
     except OSError as error:
         raise LabError(f"{folder} can't be written: {error.strerror}", "name another folder with --dir") from error
-    kubeconfig = cluster.use(name)
+    with cluster.prewarmed():
+        kubeconfig = cluster.use(name)
     namespaces.prepare("default")
     print(f"{folder}: {len(copied)} new files; cluster {name}: {kubeconfig}", flush=True)
-    command = [
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"LABKIT_CLUSTER": name, "LABKIT_HOME": str(paths.home()), "PATH": path}
+    # Jupyter gets the terminal's signals itself: Ctrl-C asks, and ends its kernels.
+    os.execve(sys.executable, command(folder, port, browser), environment)
+
+
+def command(folder: Path, port: int, browser: bool) -> list[str]:
+    """JupyterLab's command line: loopback only, and it asks the network for nothing (news, updates, extensions)."""
+    return [
         sys.executable,
         "-m",
         "jupyterlab",
         f"--ServerApp.root_dir={folder}",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
+        "--ServerApp.log_level=WARN",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+        "--LanguageServerManager.autodetect=False",
         *([] if browser else ["--no-browser"]),
         *(["--allow-root"] if os.getuid() == 0 else []),
     ]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"LABKIT_CLUSTER": name, "LABKIT_HOME": str(paths.home()), "PATH": path}
-    try:
-        return subprocess.run(command, env=environment).returncode
-    except KeyboardInterrupt:
-        return 0

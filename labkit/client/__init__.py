@@ -9,7 +9,7 @@ from labkit.client.connection import api, namespace
 from labkit.client.drill import kill
 from labkit.client.forward import address, forward
 from labkit.client.images import load
-from labkit.client.objects import apply, delete, documents, events, get, listing, logs, wait
+from labkit.client.objects import apply, delete, documents, events, get, listing, logs, remove, wait
 
 __all__ = [
     "address",
@@ -26,5 +26,6 @@ __all__ = [
     "load",
     "logs",
     "namespace",
+    "remove",
     "wait",
 ]

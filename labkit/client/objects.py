@@ -235,3 +235,27 @@ def delete(source: str | Path | Object | list[Object], namespace: str | None = N
                 raise LabError(
                     f"{wanted['kind']} {meta['name']}: {_message(error)}", "kubectl auth can-i delete"
                 ) from error
+
+
+def remove(kind: str, name: str, namespace: str | None = None, timeout: float = 60) -> None:
+    """Delete one object without a grace period and return when it is gone; where there is none nothing happens."""
+    from kubernetes.client import ApiException
+
+    resource = _kind(kind)
+    where = {"namespace": namespace or own_namespace()} if resource.namespaced else {}
+    try:
+        resource.delete(name=name, body={"gracePeriodSeconds": 0, "propagationPolicy": "Background"}, **where)
+    except ApiException as error:
+        if error.status == 404:
+            return
+        raise LabError(f"{kind} {name}: {_message(error)}", "kubectl auth can-i delete") from error
+    found = get(kind, name, namespace)
+    if found is None:
+        return
+    version = found["metadata"]["resourceVersion"]
+    for event in resource.watch(
+        field_selector=f"metadata.name={name}", resource_version=version, timeout=int(timeout), **where
+    ):
+        if event["type"] == "DELETED":
+            return
+    raise LabError(f"{kind} {name} is still there after {timeout:g} s", "is there a finalizer in its metadata?")

@@ -22,6 +22,7 @@ class Source:
     parameters: frozenset[str]
     imports: frozenset[str]  # top-level modules that its cells import
     exclusive: bool  # measures time: nothing else may run beside it
+    prewarm: bool  # its pods import TensorFlow: the cluster begins with that at once
     cells: int  # code cells
     sha256: str
 
@@ -64,6 +65,7 @@ def read(path: Path) -> Source:
         parameters=frozenset(name for cell in tagged for name in assigned(cell.source)),
         imports=frozenset(name for cell in code for name in imported(cell.source)),
         exclusive=bool(notebook.metadata.get("exclusive")),
+        prewarm=bool(notebook.metadata.get("prewarm")),
         cells=len(code),
         sha256=hashlib.sha256(body).hexdigest(),
     )

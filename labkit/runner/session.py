@@ -27,8 +27,8 @@ PATIENCE = 1.0  # seconds that a process may take to end by itself after the clu
 class Session:
     """A context: `up()` starts the cluster, on exit the run's own one is gone with its state."""
 
-    def __init__(self, engine: str, name: str | None = None) -> None:
-        self.engine = engine
+    def __init__(self, engine: str, name: str | None = None, prewarm: bool = False) -> None:
+        self.engine, self.prewarm = engine, prewarm
         self.own = name is None
         self.name = name or "run"
         self.id = uuid.uuid4().hex
@@ -45,7 +45,8 @@ class Session:
 
     def up(self) -> None:
         """Have the cluster, and this process's clients talk to it; LabError where it can't be had."""
-        found = cluster.up(self.name, self.engine) if self.own else cluster.status(self.name)
+        with cluster.prewarmed() if self.prewarm else contextlib.nullcontext():
+            found = cluster.up(self.name, self.engine) if self.own else cluster.status(self.name)
         if found["state"] != "running":
             raise LabError(f"the cluster {self.name!r} is {found['state']}", f"labkit up --name {self.name}")
         os.environ["KUBECONFIG"] = found["kubeconfig"]
