@@ -42,7 +42,10 @@ class Inline:
         return Exit(code, None, self.started, time.time())
 
     async def wait(self) -> Exit:
-        return await asyncio.shield(self._task)
+        await asyncio.wait([self._task])
+        if self._task.cancelled():  # before its first step
+            return Exit(128 + signals.SIGTERM, None, self.started, time.time())
+        return self._task.result()
 
     def kill(self, signal: int) -> None:
         self._task.cancel()

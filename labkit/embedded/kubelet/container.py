@@ -142,6 +142,8 @@ class Container:
             self._could_not_start(str(error))
             return Exit(128, None, time.time(), time.time())
         await self._has_begun()
+        if self.pod.stopping.is_set() and self.kind != "sidecar":  # it was told to end before there was a process to end
+            self.kill(self.pod.grace)
         return None
 
     async def _image(self) -> images.Image | None:

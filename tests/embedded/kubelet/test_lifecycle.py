@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from clusters import Kube, container, phase
+from clusters import Kube, container, phase, processes_of
 from kubernetes.client.exceptions import ApiException
 
 
@@ -141,6 +141,21 @@ def test_a_deleted_pod_gets_term_and_its_hook_first(kube: Kube):
     kube.gone("p")
     assert time.monotonic() - began < 5
     assert (kube.folder.volumes / kube.namespace / "c" / "hook").read_text() == "hook\n"
+
+
+def test_a_pod_that_is_deleted_while_its_program_is_being_started_goes(kube: Kube):
+    parents = [p for p in processes_of(kube.folder) if "labkit.warm" in p.cmdline()]
+    try:
+        for parent in parents:
+            parent.suspend()
+        kube.pod("p", ["sleep", "60"])
+        assert kube.events("p", "Created")  # from now on it waits for a process
+        kube.core.delete_namespaced_pod("p", kube.namespace)
+        kube.until("p", lambda pod: pod["metadata"].get("deletionTimestamp"))
+    finally:
+        for parent in parents:
+            parent.resume()
+    kube.gone("p")
 
 
 def test_a_program_that_ignores_term_is_killed_after_the_grace_period(kube: Kube):
