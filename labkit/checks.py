@@ -36,6 +36,26 @@ def passed(what: str) -> None:
     print(f"Passed: {what}")
 
 
+def number(given: object, right: float, name: str, hint: str = "", tolerance: float = 1e-6) -> None:
+    """Compare a number that the student computed, within a relative tolerance."""
+    expect(given is not None, f"{name} is still None", "give it a value in the answer's cell, and run that cell")
+    try:
+        close = abs(float(given) - right) <= tolerance * max(1.0, abs(right))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise CheckFailed(f"{name} is a {type(given).__name__}, expected a number", hint) from None
+    expect(close, f"{name} is {given}, which is too {'much' if float(given) > right else 'little'}", hint)  # type: ignore[arg-type]
+
+
+def workflow(manifest: str, timeout: float = 120) -> dict[str, Any]:
+    """Submit a workflow and return it when it has ended, however it has; the diagnosis is of why it can't begin."""
+    ended = ("Succeeded", "Failed", "Error")
+    try:
+        name = client.apply(manifest)[0]["metadata"]["name"]
+        return client.wait("workflow", name, lambda w: (w.get("status") or {}).get("phase") in ended, timeout=timeout)
+    except LabError as error:
+        raise CheckFailed(error.message, error.hint) from None
+
+
 def create(manifest: object, kind: str, name: str | None = None) -> dict[str, Any]:
     """Make the one object that a manifest (YAML text, or a dict) describes, in place of one of that name made before.
 
