@@ -63,22 +63,33 @@ def _volumes(causes: Causes, volumes: Iterable[Object], path: str) -> set[str]:
             causes.required(f"{here}.secret.secretName")
         if "persistentVolumeClaim" in volume and not volume["persistentVolumeClaim"].get("claimName"):
             causes.required(f"{here}.persistentVolumeClaim.claimName")
-        for source in ("configMap", "secret"):
-            _items(causes, (volume.get(source) or {}).get("items") or (), f"{here}.{source}.items")
+        _sources(causes, volume, here)
+        for k, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+            _sources(causes, source or {}, f"{here}.projected.sources[{k}]")
     return names
 
 
-def _items(causes: Causes, items: Iterable[Object], path: str) -> None:
-    for i, item in enumerate(items):
-        if not item.get("key"):
-            causes.required(f"{path}[{i}].key")
-        target = item.get("path", "")
-        if not target:
-            causes.required(f"{path}[{i}].path")
-        elif target.startswith("/"):
-            causes.invalid(f"{path}[{i}].path", target, "must be a relative path")
-        elif ".." in target.split("/"):
-            causes.invalid(f"{path}[{i}].path", target, "must not contain '..'")
+def _sources(causes: Causes, volume: Object, path: str) -> None:
+    """The files that a volume, or one source of a projected one, puts into a folder: none may lie outside of it."""
+    for kind in ("configMap", "secret", "downwardAPI"):
+        for i, item in enumerate((volume.get(kind) or {}).get("items") or ()):
+            here = f"{path}.{kind}.items[{i}]"
+            if kind != "downwardAPI" and not item.get("key"):
+                causes.required(f"{here}.key")
+            _local(causes, item.get("path", ""), f"{here}.path")
+    if token := volume.get("serviceAccountToken"):
+        _local(causes, token.get("path", ""), f"{path}.serviceAccountToken.path")
+
+
+def _local(causes: Causes, target: str, path: str) -> None:
+    if not target:
+        causes.required(path)
+    elif target.startswith("/"):
+        causes.invalid(path, target, "must be a relative path")
+    elif ".." in target.split("/"):
+        causes.invalid(path, target, "must not contain '..'")
+    elif target.startswith(".."):
+        causes.invalid(path, target, "must not start with '..'")
 
 
 def _container(causes: Causes, container: Object, path: str, names: set[str], volumes: set[str], *, init: bool) -> None:

@@ -79,6 +79,9 @@ async def write(api: Api, pod: Object, volume: Volume) -> None:
     """Bring the files of a projected volume up to date."""
     try:
         files = await _files(api, pod, volume, volume.source, volume.spec)
+        for path in files:
+            if path.startswith("/") or ".." in path.split("/"):
+                raise env.ConfigError(f"{path} leads outside")
     except env.ConfigError as error:
         raise NotMounted(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
     await asyncio.to_thread(_swap, volume.path, files)
@@ -181,6 +184,7 @@ def _swap(folder: Path, files: Files) -> None:
         file.chmod(mode)
     fresh.mkdir(exist_ok=True)
     before = link.resolve() if link.exists() else None
+    (folder / "..data_tmp").unlink(missing_ok=True)  # of one that was killed here
     os.symlink(fresh.name, folder / "..data_tmp")
     os.replace(folder / "..data_tmp", link)
     tops = {path.split("/")[0] for path in files}

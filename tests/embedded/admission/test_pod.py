@@ -117,6 +117,17 @@ LABEL = (
     ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"),
     ({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]}, 'spec.volumes[1].name: Duplicate value: "a"'),
     ({"containers": []}, "spec.containers: Required value"),
+    ({"volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "/etc/x"}]}}]},
+     'spec.volumes[0].configMap.items[0].path: Invalid value: "/etc/x": must be a relative path'),
+    ({"volumes": [{"name": "v", "projected": {"sources": [
+        {"configMap": {"name": "c", "items": [{"key": "k", "path": "../../../x"}]}}]}}]},
+     "spec.volumes[0].projected.sources[0].configMap.items[0].path: Invalid value: \"../../../x\": must not contain '..'"),
+    ({"volumes": [{"name": "v", "downwardAPI": {"items": [{"path": "/x", "fieldRef": {"fieldPath": "metadata.name"}}]}}]},
+     'spec.volumes[0].downwardAPI.items[0].path: Invalid value: "/x": must be a relative path'),
+    ({"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "a/../../x"}}]}}]},
+     "projected.sources[0].serviceAccountToken.path: Invalid value: \"a/../../x\": must not contain '..'"),
+    ({"volumes": [{"name": "v", "secret": {"secretName": "s", "items": [{"key": "k", "path": "..data"}]}}]},
+     "spec.volumes[0].secret.items[0].path: Invalid value: \"..data\": must not start with '..'"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_in_upstreams_words(refused: Refused, change: dict[str, Any], words: str) -> None:
     body = pod()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.embedded import services
-from labkit.embedded.kubelet import env, quantity, status
+from labkit.embedded.kubelet import env, quantity, status, volumes
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
 
@@ -120,3 +121,12 @@ def test_a_service_port_leads_to_the_ready_endpoints_of_its_name():
     ]
     assert services.routes([service], slices) == {20031: [("127.0.0.1", 20001)], 20032: []}
     assert services.routes([service], slices[1:]) == {20031: [], 20032: []}
+
+
+def test_a_projected_file_is_never_written_outside_of_its_volume(tmp_path):
+    item = {"path": "../../outside", "fieldRef": {"fieldPath": "metadata.name"}}
+    pod = {"metadata": {"name": "p", "namespace": "default", "uid": "u"}, "spec": {}}
+    volume = volumes.Volume("v", tmp_path / "volumes" / "v", "downwardAPI", {"items": [item]})
+    with pytest.raises(volumes.NotMounted, match="leads outside"):
+        asyncio.run(volumes.write(None, pod, volume))  # type: ignore[arg-type]
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
