@@ -28,7 +28,7 @@ log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
 ATTEMPTS = 3  # to start the server for the first time
 REGISTER = 0.1  # seconds between two attempts to register the node
-FIRST_WAIT, LONGEST_WAIT, STEADY = 0.05, 5.0, 10.0  # seconds between two starts; of life after which it begins anew
+FIRST_WAIT, LONGEST_WAIT, STEADY = 0.05, 5.0, 2.0  # seconds between two starts; of life after which it begins anew
 
 
 def port(folder: ClusterFolder) -> int:
