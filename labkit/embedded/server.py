@@ -26,6 +26,7 @@ from starlette.applications import Starlette
 from labkit.embedded import controllers, credentials, lock, ready
 from labkit.embedded.admission import admit, claim, serviceaccount
 from labkit.embedded.api import app as api
+from labkit.embedded.api.handshake import WebSocketProtocol
 from labkit.embedded.controllers import loop
 from labkit.embedded.resources import NAMESPACES, STORAGECLASSES
 from labkit.embedded.status import ApiError
@@ -125,7 +126,7 @@ def configure(app: Starlette, folder: ClusterFolder) -> uvicorn.Config:
         ssl_certfile=str(folder.certificate),
         ssl_keyfile=str(folder.key),
         http="httptools",
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         loop="asyncio",
         lifespan="on",
         log_config=None,

@@ -2,7 +2,8 @@
 
 Mechanism. The server resolves the container, words the refusals as a real API server and kubelet do, and then passes
 bytes (log) or websocket messages (the others) through unchanged: the framing between server and kubelet is that between
-client and server. What the kubelet answers to is, on its unix socket:
+client and server. Only kubectl's port-forward is served by the server itself (`portforward`). What the kubelet answers
+to is, on its unix socket:
 
     GET /logs/NS/POD/CONTAINER?uid=&follow=&previous=&tailLines=&sinceSeconds=&sinceTime=&timestamps=&limitBytes=
     WS  /exec/NS/POD/CONTAINER?uid=&command=&command=&stdin=&stdout=&stderr=&tty=      v5.channel.k8s.io
@@ -17,6 +18,7 @@ Sources: apimachinery's pkg/util/httpstream/wsstream, pkg/registry/core/pod/stra
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -25,13 +27,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from labkit.embedded.api import auth, kubelet_client, options
+from labkit.embedded.api import auth, kubelet_client, options, portforward
 from labkit.embedded.resources import PODS
 from labkit.embedded.status import ApiError, bad_request, cause, forbidden
 from labkit.paths import ClusterFolder
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
-SPDY = "portforward.k8s.io"
 POD = "/api/v1/namespaces/{namespace}/pods/{name}"
 STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 PULL = {
@@ -177,8 +178,11 @@ async def port_forward(socket: WebSocket) -> None:
     for port in ports:
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
             raise bad_request(f'unable to parse "{port}" as a port')
-    if any(SPDY in p for p in socket.scope["subprotocols"]):
-        raise ApiError(501, "NotImplemented", NO_SPDY)
+    if portforward.PROTOCOL in socket.scope["subprotocols"]:
+        meta, store = pod["metadata"], socket.app.state.store
+        find = functools.partial(store.find, PODS, meta["namespace"], meta["name"])
+        await portforward.Forwarding(socket, meta["uid"], find).run()
+        return
     if not ports:
         raise bad_request('query parameter "ports" is required')
     protocol = _protocol(socket, (V4,))
@@ -187,8 +191,8 @@ async def port_forward(socket: WebSocket) -> None:
 
 
 NO_SPDY = (
-    "kubectl port-forward is not supported by the embedded cluster yet; from Python labkit.client.forward() does the "
-    "same, and `labkit up --engine kind` gives a cluster that has it"
+    "Upgrade request required (to a websocket: SPDY without one is not spoken here; unset KUBECTL_PORT_FORWARD_WEBSOCKETS, "
+    "or take kubectl 1.31 or later)"
 )
 
 
@@ -251,7 +255,8 @@ async def upgrade_required(request: Request) -> Response:
     subresource = request.url.path.rpartition("/")[2]
     pod = _pod(request, "create", subresource)
     if subresource == "portforward":
-        raise ApiError(501, "NotImplemented", NO_SPDY)
+        _scheduled(pod)
+        raise bad_request(NO_SPDY)
     container = _container(pod, request.query_params.get("container", ""))
     _scheduled(pod)
     states = {c["name"]: c.get("state") or {} for key in STATUSES for c in (pod.get("status") or {}).get(key) or []}

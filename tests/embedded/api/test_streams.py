@@ -101,8 +101,9 @@ def test_exec_by_a_plain_request_is_told_to_upgrade(http: httpx.Client) -> None:
     assert code == 400
     assert message.startswith("Upgrade request required")
     code, message = refusal(http.post(f"{path}/portforward"))
-    assert code == 501
-    assert "labkit up --engine kind" in message
+    assert code == 400
+    assert message.startswith("Upgrade request required")
+    assert "KUBECTL_PORT_FORWARD_WEBSOCKETS" in message
 
 
 # -- the official Python client, on a whole cluster ------------------------------------------------------------------
