@@ -37,7 +37,7 @@ Key = tuple[str, str]  # namespace ("" for cluster-scoped), name
 Admit = Callable[["Store", str, Resource, Object, Object | None], Object]
 
 SCHEMA_VERSION = 1
-HISTORY_BYTES = 16 * 2**20  # of JSON that the history may hold, however few the events
+HISTORY_BYTES = 8 * 2**20  # of JSON that the history may hold, however few the events
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 

@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from labkit.embedded import tls
 from labkit.embedded.api import auth, discovery, health, objects, openapi, reviews, streams
 from labkit.embedded.api.lists import Pages
 from labkit.embedded.api.targets import GROUPS, split
@@ -38,6 +39,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 def build(store: Store, home: Path, lifespan: Lifespan | None = None) -> Starlette:
     """The application over `store`; `home` is the cluster's folder, whose credentials must have been prepared."""
+    tls.save_memory()
     folder = ClusterFolder(home)
     app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers={ApiError: _failed, HTTPException: _http})
     app.state.store, app.state.home = store, home

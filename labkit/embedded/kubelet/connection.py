@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 import httptools
 
+from labkit.embedded import tls
+
 TIMEOUT, CONNECT = 30.0, 5.0  # seconds for an answer, for a connection
 IDLE = 64  # connections that are kept: a burst of pods shall not shake hands anew
 
@@ -109,6 +111,7 @@ class Pool:
     """Connections to one server."""
 
     def __init__(self, port: int, ca: str, token: str) -> None:
+        tls.save_memory()
         self.port = port
         self.context = ssl.create_default_context(cafile=ca)
         self._fixed = (
