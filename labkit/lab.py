@@ -5,6 +5,7 @@ The work folder is the student's: notebooks are copied there once and never over
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ from labkit import cluster, namespaces, paths
 from labkit.errors import LabError
 
 SOURCES = ("notebooks", "workflows")
+SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 
 def course() -> Path:
@@ -55,9 +57,23 @@ def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int
     namespaces.prepare("default")
     print(f"{folder}: {len(copied)} new files; cluster {name}: {kubeconfig}", flush=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"LABKIT_CLUSTER": name, "LABKIT_HOME": str(paths.home()), "PATH": path}
+    configuration = os.pathsep.join(filter(None, [str(settings()), os.environ.get("JUPYTER_CONFIG_PATH")]))
+    environment = os.environ | {
+        "LABKIT_CLUSTER": name,
+        "LABKIT_HOME": str(paths.home()),
+        "PATH": path,
+        "JUPYTER_CONFIG_PATH": configuration,
+    }
     # Jupyter gets the terminal's signals itself: Ctrl-C asks, and ends its kernels.
     os.execve(sys.executable, command(folder, port, browser), environment)
+
+
+def settings() -> Path:
+    """A configuration folder with the kit's defaults for JupyterLab's settings; the user's own win."""
+    folder = paths.home() / "jupyter"
+    (folder / "labconfig").mkdir(parents=True, exist_ok=True)
+    (folder / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+    return folder
 
 
 def command(folder: Path, port: int, browser: bool) -> list[str]:

@@ -126,15 +126,19 @@ def workflow(object: Mapping[str, Any], axes: Axes) -> None:
 
 
 def label(node: Mapping[str, Any]) -> str:
-    """A task's name, broken to fit its box, with the seconds it took: `train(1:mlp)(0)` is `train mlp`."""
+    """A task's name, broken to fit its box, with the seconds it took: `train(1:mlp)(0)` is `train mlp`, and the task
+    `service` inside of `serve(0:first)` is `service first`."""
     import re
     import textwrap
 
     name = str(node.get("displayName", ""))
+    around = re.findall(r"\(\d+:[^()]*\)", str(node.get("name", "")))
+    if around and "(" not in name:
+        name += around[-1]
     name = re.sub(r"\(\d+\)$", "", name)  # the attempt of a retry
     name = re.sub(r"\(\d+:(.*)\)$", r" \1", name)  # the item of a loop
     name = re.sub(r"\b\w+:", "", name).replace(",", " ")  # the keys of an item that is a map
-    shown = "\n".join(textwrap.wrap(name, 15)[:2])
+    shown = "\n".join(textwrap.wrap(name, 15)[:3])
     seconds = duration(node.get("startedAt"), node.get("finishedAt"))
     return f"{shown}\n{seconds:.0f} s" if seconds is not None else shown
 

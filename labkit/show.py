@@ -22,7 +22,8 @@ FINAL = ("Succeeded", "Failed", "Error")
 
 
 class Recorder:
-    """Watches the pods of a namespace (or of all) and keeps when each was seen in which phase.
+    """Watches the pods of a namespace (or of all) and keeps when each was seen in which phase, but for those that had
+    ended before.
 
     `history` is {pod: [(seconds since the epoch, phase), ...]}. The times are of this process, so they are finer than the
     whole seconds of the objects' own timestamps.
@@ -63,7 +64,10 @@ class Recorder:
         # How a pod ends that was told to go says nothing of its work: from then on it counts as deleted.
         going = type_ == "DELETED" or "deletionTimestamp" in pod["metadata"]
         phase = "Deleted" if going else (pod.get("status") or {}).get("phase", "Pending")
-        changes = self.history.setdefault(pod["metadata"]["name"], [])
+        name = pod["metadata"]["name"]
+        if name not in self.history and phase in ("Succeeded", "Failed", "Deleted"):
+            return
+        changes = self.history.setdefault(name, [])
         if not changes or changes[-1][1] not in (phase, "Deleted"):
             changes.append((time.time(), phase))
             self.changed()
@@ -151,7 +155,7 @@ def picture(workflow: dict[str, Any], history: dict[str, list[tuple[float, str]]
 
     rows = max(4, len(history))
     figure, (above, below) = pyplot.subplots(
-        2, 1, figsize=(12, 3.6 + 0.18 * rows), height_ratios=(3.2, 0.2 * rows), layout="constrained"
+        2, 1, figsize=(11, 3.6 + 0.18 * rows), height_ratios=(3.2, 0.2 * rows), layout="constrained"
     )
     plotting.workflow(workflow, above)
     plotting.timeline(history, below, until)
