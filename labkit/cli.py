@@ -44,7 +44,10 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = named(add("up", up, "start a local cluster, or what is missing of it"))
-    sub.add_argument("--engine", default="embedded", help="what runs the cluster (default: embedded)")
+    sub.add_argument("--engine", help="what runs it: embedded, or kind (default: what made it; embedded for a new one)")
+    sub.add_argument("--nodes", type=int, metavar="N", help="kind: machines in the cluster (default: 1)")
+    sub.add_argument("--bundle", metavar="DIR", help="kind: take all from this bundle (default: $LABKIT_BUNDLE)")
+    sub.add_argument("--kubernetes", metavar="VERSION", help="kind: 1.33 or 1.34 (default: 1.34)")
     sub.add_argument("--port", type=int, help="the API's port on 127.0.0.1 (default: a free one)")
 
     sub = named(add("down", down, "stop the cluster and keep its state"))
@@ -84,7 +87,9 @@ def parser() -> argparse.ArgumentParser:
 def up(arguments: argparse.Namespace) -> int:
     from labkit import cluster
 
-    found = cluster.up(arguments.name, arguments.engine, port=arguments.port)
+    options = {name: getattr(arguments, name) for name in ("port", "nodes", "bundle", "kubernetes")}
+    given = {name: value for name, value in options.items() if value is not None}
+    found = cluster.up(arguments.name, arguments.engine, **given)
     _print_status(found)
     print(f"\nexport KUBECONFIG={found['kubeconfig']}")
     return 0
@@ -119,7 +124,7 @@ def _print_status(found: dict[str, object]) -> None:
     for key in ("name", "engine", "state", "api", "folder", "kubeconfig"):
         if found.get(key):
             print(f"{key:12} {found[key]}")
-    for key in ("daemons", "node", "mechanisms", "pods"):
+    for key in ("daemons", "nodes", "node", "mechanisms", "pods"):
         part = found.get(key)
         if isinstance(part, dict) and part:
             print(f"{key:12} " + ", ".join(f"{k}: {v}" for k, v in part.items()))

@@ -6,6 +6,8 @@ an API address with credentials. Everything else talks to the API through the ku
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,14 @@ from labkit.errors import LabError
 
 DEFAULT = "labkit"
 PREWARM = "LABKIT_PREWARM"  # read by the kubelet when it starts
-ENGINES: dict[str, ModuleType] = {"embedded": embedded}
+ENGINES = {"embedded": "labkit.embedded.engine", "kind": "labkit.kind.engine"}
+
+
+def _engine(name: str) -> ModuleType:
+    """The engine of that name, imported when it is needed."""
+    if name not in ENGINES:
+        raise LabError(f"there is no engine {name!r}", f"this version of labkit has: {', '.join(ENGINES)}")
+    return importlib.import_module(ENGINES[name])
 
 
 def engine_of(name: str) -> ModuleType:
@@ -26,20 +35,24 @@ def engine_of(name: str) -> ModuleType:
     info = embedded.read_info(paths.cluster(name))
     if not info:
         raise LabError(f"there is no cluster named {name!r}", "labkit up")
-    return ENGINES[info["engine"]]
+    return _engine(info["engine"])
 
 
-def up(name: str = DEFAULT, engine: str = "embedded", **options: Any) -> dict[str, Any]:
-    """Start the cluster `name` (idempotent); returns its `status`."""
-    if engine not in ENGINES:
-        raise LabError(f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(ENGINES)}")
+def up(name: str = DEFAULT, engine: str | None = None, **options: Any) -> dict[str, Any]:
+    """Start the cluster `name` (idempotent) on the engine that made it, a new one on the embedded engine unless another is
+    named; returns its `status`."""
     folder = paths.cluster(name)
-    before = embedded.read_info(folder).get("engine", engine)
-    if before != engine:
+    before = embedded.read_info(folder).get("engine")
+    wanted = _engine(engine or before or "embedded")
+    if before and engine not in (None, before):
         raise LabError(
             f"the cluster {name!r} was made by the engine {before}", f"labkit down --purge --name {name}, first"
         )
-    ENGINES[engine].up(folder, **options)
+    for option in options:
+        if option not in inspect.signature(wanted.up).parameters:
+            name_ = next(key for key, module in ENGINES.items() if module == wanted.__name__)
+            raise LabError(f"the engine {name_} has no --{option}", "labkit up --engine kind has it")
+    wanted.up(folder, **options)
     return status(name)
 
 
@@ -47,16 +60,16 @@ def down(name: str = DEFAULT, purge: bool = False) -> bool:
     """Stop the cluster and keep its state, or delete it as well; False when there was nothing to do."""
     folder = paths.cluster(name)
     info = embedded.read_info(folder)
-    return bool(ENGINES[info.get("engine", "embedded")].down(folder, purge=purge))
+    return bool(_engine(info.get("engine", "embedded")).down(folder, purge=purge))
 
 
 def status(name: str = DEFAULT) -> dict[str, Any]:
     """The engine's status with what is true of each: the kubeconfig, and where the state lies and why."""
     folder = paths.cluster(name)
     info = embedded.read_info(folder)
-    found: dict[str, Any] = ENGINES[info.get("engine", "embedded")].status(folder)
+    found: dict[str, Any] = _engine(info.get("engine", "embedded")).status(folder)
     found["kubeconfig"] = str(folder.kubeconfig) if info else ""
-    notes = []
+    notes = found.get("notes", [])
     kind = paths.network_file_system(paths.home())
     if kind:
         notes.append(f"the home {paths.home()} is on a network file system ({kind}): the state is in {folder.root}")
@@ -97,7 +110,16 @@ def prewarmed() -> Iterator[None]:
         del os.environ[PREWARM]
 
 
+def load(image: str, name: str | None = None) -> str:
+    """Bring an image that was built here to the cluster (`labkit run`'s, `labkit lab`'s, or the one named); returns its
+    reference. LabError where that cluster takes no images."""
+    name = name or os.environ.get("LABKIT_CLUSTER") or DEFAULT
+    found = engine_of(name)
+    if not hasattr(found, "load"):
+        raise LabError(f"this cluster takes no image {image!r}", "use labkit/lab:1, busybox, alpine, bash or python:3")
+    return str(found.load(paths.cluster(name), image))
+
+
 def daemon_logs(name: str = DEFAULT) -> str:
     """The last lines of the cluster's own logs; LabError where there is no cluster."""
-    engine_of(name)
-    return str(ENGINES["embedded"].last_words(paths.cluster(name), lines=200))
+    return str(engine_of(name).last_words(paths.cluster(name), lines=200))

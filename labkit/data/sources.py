@@ -64,9 +64,14 @@ def _download(folder: Path) -> None:
         partial.rename(folder / name)
 
 
+def found_folder() -> Path | None:
+    """Where this machine has Fashion-MNIST's four files, if anywhere."""
+    return next((folder for folder in (keras_cache(), DEBIAN) if _complete(folder)), None)
+
+
 def fashion_mnist() -> Dataset:
     """70,000 images of 28 by 28 pixels, the 60,000 for training first; `LabError` where none can be found."""
-    folder = next((folder for folder in (keras_cache(), DEBIAN) if _complete(folder)), None)
+    folder = found_folder()
     source = str(folder)
     if folder is None:
         folder, source = keras_cache(), DOWNLOAD

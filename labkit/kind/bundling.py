@@ -1,0 +1,170 @@
+"""`labkit bundle create DIR`: gather what a machine without a network needs.
+
+Every file is written beside its place and moved there when it is whole; what is there and right is kept, so that a
+creation that was cut off goes on, and a damaged file is the only one made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from labkit import __version__
+from labkit.errors import LabError
+from labkit.kind import checks, images, lab_image, manifests, programs, versions, wheels
+from labkit.kind.bundle import Bundle, checksum
+from labkit.kind.progress import stage
+from labkit.kind.versions import Image
+
+CHUNK = 1 << 20
+
+
+def create(
+    folder: str | Path,
+    kubernetes: str | None = None,
+    stand_ins: dict[str, str] | None = None,
+    upstream: dict[str, Path] | None = None,
+    with_wheels: bool = True,
+    machine: str | None = None,
+) -> Bundle:
+    """Make the bundle, or what is missing of it.
+
+    `stand_ins` (role to an image that Docker has) and `upstream` (operator to a copy of its repository) take the place of
+    registries and GitHub where those can't be reached; bundle.json says so. `machine` is the wheels' architecture.
+    """
+    maker = _Maker(Path(folder).expanduser().absolute())
+    checks.docker()
+    node = versions.node(kubernetes)
+    if "node" in (stand_ins or {}):
+        node = Image("node", (stand_ins or {})["node"])
+    for image in (*images.wanted(), versions.base()):
+        _have(image, (stand_ins or {}).get(image.role))
+    _have(node, None)
+    images.lab(None)
+    maker.content |= {
+        "labkit": __version__,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "architecture": lab_image.architecture(),
+        "kubernetes": versions.minor(kubernetes),
+        "kind": versions.table()["kind"],
+        "stand_ins": stand_ins or {},
+    }
+    for image in (node, *images.wanted(), versions.base()):
+        maker.image(image.role, [image.name])
+    maker.image("lab", [versions.LAB, lab_image.packages_name()])
+    for name in manifests.OPERATORS:
+        maker.text(f"manifests/{name}.yaml", manifests.render(name, (upstream or {}).get(name)))
+    maker.copy("bin/kind", Path(programs.kind(versions.table()["kind"])))
+    for path in lab_image.datasets():
+        maker.copy(f"datasets/fashion-mnist/{path.name}", path)
+    if with_wheels:
+        maker.wheels(machine or lab_image.architecture())
+    return maker.finish()
+
+
+def _have(image: Image, stand_in: str | None) -> None:
+    if not stand_in:
+        images.ensure(image, None)
+        return
+    if not images.image_id(stand_in):
+        raise LabError(f"Docker has no image {stand_in}", f"docker images; it shall stand for {image.name}")
+    programs.run([programs.docker(), "tag", stand_in, image.name])
+
+
+class _Maker:
+    """The folder, and what is known of its files: kept in bundle.json after each of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "SHA256SUMS").unlink(missing_ok=True)
+        except OSError as error:
+            raise LabError(f"{folder} can't be written: {error.strerror}", "name another folder") from error
+        self.content: dict[str, Any] = {"files": {}, "images": {}}
+        if (folder / "bundle.json").is_file():
+            self.content |= json.loads((folder / "bundle.json").read_text())
+
+    def file(self, name: str, write: Callable[[Path], Any], source: str = "") -> None:
+        """Have the file `name`: as it is if it is whole and of the same `source`, else written by `write(path)`."""
+        path, known = self.folder / name, self.content["files"].get(name)
+        if source and known and known.get("source") == source and path.is_file() and checksum(path) == known["sha256"]:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            write(part)
+        except OSError as error:
+            raise LabError(
+                f"{part} can't be written: {error.strerror}", "free space, and run it again: it goes on from here"
+            ) from error
+        part.replace(path)
+        entry = {"sha256": checksum(path), "size": path.stat().st_size}
+        self.content["files"][name] = entry | ({"source": source} if source else {})
+        self._save()
+
+    def copy(self, name: str, source: Path) -> None:
+        self.file(name, lambda path: shutil.copy(source, path), source=checksum(source))
+
+    def text(self, name: str, text: str) -> None:
+        self.file(name, lambda path: path.write_text(text))
+
+    def image(self, role: str, names: list[str]) -> None:
+        """An archive of one image under its names."""
+        source = hashlib.sha256(" ".join(images.image_id(name) for name in names).encode()).hexdigest()
+        with stage(f"images/{role}.tar.gz"):
+            self.file(f"images/{role}.tar.gz", lambda path: _archive(names, path), source=source)
+        self.content["images"][role] = {"image": names[0], "id": images.image_id(names[0]), "digest": _digest(names[0])}
+        self._save()
+
+    def wheels(self, machine: str) -> None:
+        """The kit's own requirements, for `pip install --no-index --find-links DIR/wheels`."""
+        into = self.folder / "wheels"
+        with stage(f"wheels for {machine}"):
+            lock = (versions.FOLDER.parent / "requirements.txt").read_text()
+            held = wheels.holding(lock, wheels.environment(machine, platform.python_version()))
+            wheels.download(held, into, machine, platform.python_version(), only_wheels=False)
+        for path in sorted(into.iterdir()):
+            self.content["files"][f"wheels/{path.name}"] = {"sha256": checksum(path), "size": path.stat().st_size}
+        self.content["wheels"] = machine
+
+    def finish(self) -> Bundle:
+        self._save()
+        lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(self.content["files"].items())]
+        (self.folder / "SHA256SUMS").write_text("".join(lines))
+        return Bundle(self.folder, self.content)
+
+    def _save(self) -> None:
+        new = self.folder / "bundle.json.part"
+        new.write_text(json.dumps(self.content, indent=1))
+        new.replace(self.folder / "bundle.json")
+
+
+def _archive(names: list[str], path: Path) -> None:
+    """docker save, compressed."""
+    squeeze = zlib.compressobj(3, wbits=31)
+    with (
+        subprocess.Popen([programs.docker(), "save", *names], stdout=subprocess.PIPE) as saving,
+        path.open("wb") as out,
+    ):
+        assert saving.stdout
+        while chunk := saving.stdout.read(CHUNK):
+            out.write(squeeze.compress(chunk))
+        out.write(squeeze.flush())
+    if saving.returncode:
+        raise LabError(f"docker save {' '.join(names)} failed", "docker images shows what there is")
+
+
+def _digest(name: str) -> str:
+    """The digest by which a registry knows the image; '' for one that was built here."""
+    form = "{{range .RepoDigests}}{{.}} {{end}}"
+    found = programs.run([programs.docker(), "image", "inspect", "--format", form, name]).split()
+    return found[0].partition("@")[2] if found else ""

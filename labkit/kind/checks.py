@@ -1,0 +1,91 @@
+"""Before anything is made: what this machine must have, each lack told with its remedy."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import LabError
+from labkit.kind import programs
+
+MEMORY_GB = 5.5  # what "6 GB" in Docker Desktop's settings comes out as
+DISK_GB = 8  # the node image, the lab image and a margin; less when they are there already
+INOTIFY_INSTANCES = 512  # the kernel's default of 128 is used up by two nodes
+
+
+def docker() -> dict[str, Any]:
+    """What `docker info` says; LabError where Docker is absent, stopped or forbidden."""
+    said = programs.run([programs.docker(), "info", "--format", "{{json .}}"], timeout=30)
+    found: dict[str, Any] = json.loads(said)
+    if errors := found.get("ServerErrors"):
+        raise LabError(f"Docker does not answer: {'; '.join(errors)}", programs._remedy(" ".join(errors)))
+    return found
+
+
+def memory(info: dict[str, Any]) -> None:
+    """Docker's memory: the machine's on Linux, its virtual machine's elsewhere."""
+    has = info["MemTotal"] / 2**30
+    if has < MEMORY_GB:
+        raise LabError(
+            f"Docker has {has:.1f} GB of memory, the cluster needs 6",
+            "Docker Desktop: Settings, Resources, Memory; or use the embedded cluster: labkit up",
+        )
+
+
+def disk(info: dict[str, Any], needed: float = DISK_GB) -> None:
+    """Free space where Docker keeps its images, if that is a folder of this machine."""
+    root = Path(info.get("DockerRootDir") or "/")
+    if not root.is_dir():
+        return
+    free = shutil.disk_usage(root).free / 2**30
+    if free < needed:
+        raise LabError(
+            f"{free:.1f} GB are free in {root}, the cluster needs {needed:g}",
+            "docker system df shows what takes it, docker system prune frees what nothing uses",
+        )
+
+
+def inotify(proc: Path = Path("/proc/sys/fs/inotify")) -> None:
+    """Linux: kubelets and containerd watch many files; where the limit is low, nodes fail with words that hide it."""
+    limit = proc / "max_user_instances"
+    if platform.system() == "Linux" and limit.exists() and int(limit.read_text()) < INOTIFY_INSTANCES:
+        raise LabError(
+            f"fs.inotify.max_user_instances is {limit.read_text().strip()}, several nodes need {INOTIFY_INSTANCES}",
+            f"sudo sysctl fs.inotify.max_user_instances={2 * INOTIFY_INSTANCES}",
+        )
+
+
+def cgroups(info: dict[str, Any], minor: str) -> None:
+    """From 1.35 on the kubelet refuses to start on cgroup v1."""
+    if str(info.get("CgroupVersion")) == "1" and tuple(map(int, minor.split("."))) >= (1, 35):
+        raise LabError(
+            f"this machine has cgroup v1, with which Kubernetes {minor} does not start",
+            "use --kubernetes 1.34, or boot with systemd.unified_cgroup_hierarchy=1",
+        )
+
+
+def port(number: int | None) -> None:
+    """The API's port, where one was asked for."""
+    if not number:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except OSError as error:
+            raise LabError(f"port {number} is taken", "choose another one with --port, or leave --port out") from error
+
+
+def all(kubernetes_minor: str, asked_port: int | None = None, disk_gb: float = DISK_GB) -> dict[str, Any]:
+    """Every check; returns what Docker says of itself."""
+    info = docker()
+    memory(info)
+    disk(info, disk_gb)
+    inotify()
+    cgroups(info, kubernetes_minor)
+    port(asked_port)
+    return info

@@ -1,0 +1,220 @@
+"""Start, look at and stop a kind cluster: the engine's side of `labkit up`, `status` and `down`.
+
+`up` is a list of stages, each of which looks at what is there and does what is missing: run again after an interrupt, it
+goes on where it was. A creation that was cut off is begun anew: kubeadm can't be resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labkit import __version__
+from labkit.embedded import engine as embedded
+from labkit.errors import LabError
+from labkit.kind import access, checks, images, manifests, programs, versions
+from labkit.kind import nodes as machines
+from labkit.kind.bundle import Bundle
+from labkit.kind.programs import Kube
+from labkit.kind.progress import stage
+from labkit.paths import ClusterFolder, own
+
+Info = dict[str, Any]
+
+
+def up(
+    folder: ClusterFolder,
+    port: int | None = None,
+    nodes: int = 1,
+    bundle: str | Path | None = None,
+    kubernetes: str | None = None,
+) -> Info:
+    """Have a cluster of `nodes` nodes with both operators, the lab image and the artifact store, all of it ready;
+    returns `cluster.json`'s content. LabError names what this machine lacks, or what did not come up and why."""
+    own(folder.root)
+    own(folder.run)
+    with _alone(folder) as lock:
+        source = Bundle.of(bundle)
+        info = _created(folder, _wanted(folder, port, nodes, source, kubernetes), source, lock)
+        name, kube = info["kind"], Kube(access.admin(folder))
+        with stage("nodes ready"):
+            started = _start(name)
+            machines.await_nodes(kube, name, started)
+        _remember(folder, info, images=_load(info, source))
+        with stage("operators installed"):
+            _install(folder, kube, source)
+        if source:
+            source.unpack_datasets()
+        with stage("everything ready"):
+            machines.await_pods(kube, name, started)
+        _remember(folder, info, complete=True)
+        return info
+
+
+def _wanted(folder: ClusterFolder, port: int | None, count: int, bundle: Bundle | None, kubernetes: str | None) -> Info:
+    """What cluster.json says, or shall say; LabError where what is asked for is not what is there."""
+    info = embedded.read_info(folder)
+    if not info:
+        return {
+            "name": folder.root.name,
+            "engine": "kind",
+            "kind": machines.kind_name(folder),
+            "nodes": count,
+            "asked_port": port,
+            "kubernetes": versions.minor(kubernetes),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "labkit": __version__,
+            "images": {},
+        }
+    for what, asked, has in (
+        ("nodes", count if count != 1 else None, info["nodes"]),
+        ("Kubernetes", kubernetes and versions.minor(kubernetes), info["kubernetes"]),
+        ("the port", port, info.get("port") or port),
+    ):
+        if asked and asked != has:
+            raise LabError(f"the cluster is there already, with {what} {has}", "labkit down --purge, then up again")
+    return info
+
+
+def _created(folder: ClusterFolder, info: Info, bundle: Bundle | None, lock: int) -> Info:
+    """Have the nodes' containers."""
+    name = info["kind"]
+    checks.docker()
+    there = machines.containers(name)
+    if there and info.get("made"):
+        return info
+    recorded = folder.info.exists()
+    if there and not recorded:
+        raise LabError(
+            f"Docker has nodes of a cluster {name} that {folder.root} knows nothing of",
+            f"docker rm -f -v {' '.join(there)}",
+        )
+    node = bundle.node(info["kubernetes"]) if bundle else versions.node(info["kubernetes"])
+    with stage("checks"):
+        here = bool(images.image_id(node.name))
+        checks.all(info["kubernetes"], info["asked_port"], checks.DISK_GB / 2 if here else checks.DISK_GB)
+    kind = programs.kind(versions.table()["kind"], bundle.kind if bundle else None)
+    if there:
+        machines.delete(kind, name, access.admin(folder))
+    if info.get("made"):
+        print(f"the cluster's nodes are gone: {name} is made anew")
+    info |= {"made": False, "complete": False, "images": {}}
+    _remember(folder, info)
+    with stage(f"image {node.name}"):
+        images.ensure(node, bundle)
+    with stage(f"{info['nodes']} nodes made" if info["nodes"] > 1 else "node made"):
+        access.write(access.admin(folder), {})
+        machines.create(kind, name, node.name, access.admin(folder), info["nodes"], info["asked_port"], lock)
+    server = yaml.safe_load(access.admin(folder).read_text())["clusters"][0]["cluster"]["server"]
+    return _remember(folder, info, made=True, port=int(server.rpartition(":")[2]), node_image=node.name)
+
+
+def _start(name: str) -> float:
+    """Have the containers running; when they started, 0 where that was their first time."""
+    if any(state != "running" for state in machines.containers(name).values()):
+        machines.start(name)
+    return machines.started(name)
+
+
+def _load(info: Info, bundle: Bundle | None) -> dict[str, str]:
+    for image in images.wanted():
+        images.ensure(image, bundle)
+    images.lab(bundle)
+    names = [image.name for image in images.wanted()]
+    return images.load([*names, versions.LAB], info["kind"], info["images"])
+
+
+def _install(folder: ClusterFolder, kube: Kube, bundle: Bundle | None) -> None:
+    access.grant(folder, kube)
+    _schedulable(kube)
+    for name in manifests.OPERATORS:
+        kube.apply(manifests.operator(name, bundle))
+    access.artifact_store(kube)
+
+
+def _schedulable(kube: Kube) -> None:
+    """Every node is a machine for pods: where there are several, kubeadm keeps the first for itself."""
+    for node in json.loads(kube("get", "nodes", "-o", "json"))["items"]:
+        if any(t["key"] == "node-role.kubernetes.io/control-plane" for t in node["spec"].get("taints", [])):
+            kube("taint", "node", node["metadata"]["name"], "node-role.kubernetes.io/control-plane:NoSchedule-")
+
+
+def down(folder: ClusterFolder, purge: bool = False) -> bool:
+    """Stop the nodes and keep what is in them, or delete them with all state; False when there was nothing to stop."""
+    info = embedded.read_info(folder)
+    if not info:
+        return False
+    own(folder.run)
+    with _alone(folder):
+        if not purge:
+            return machines.stop(info["kind"])
+        there = machines.containers(info["kind"])
+        if there:
+            programs.run([programs.docker(), "rm", "--force", "--volumes", *there], timeout=120)
+    embedded._delete(folder.root)
+    return True
+
+
+def status(folder: ClusterFolder) -> Info:
+    """What runs: `{name, engine, state, api, folder, nodes, kubernetes}`; state is running, degraded (some nodes stopped,
+    or not all installed), stopped, deleted (the nodes are gone), unreachable (Docker does not answer) or absent."""
+    info = embedded.read_info(folder)
+    found: Info = {"name": folder.root.name, "engine": "kind", "state": "absent", "api": "", "folder": str(folder.root)}
+    if not info:
+        return found
+    try:
+        states = machines.containers(info["kind"])
+    except LabError as error:
+        return found | {"state": "unreachable", "notes": [error.message, error.hint]}
+    running = sum(state == "running" for state in states.values())
+    if not states:
+        state = "deleted"
+    elif not running:
+        state = "stopped"
+    else:
+        state = "running" if running == len(states) and info.get("complete") else "degraded"
+    return found | {
+        "state": state,
+        "api": f"https://127.0.0.1:{info['port']}" if info.get("port") else "",
+        "nodes": states,
+        "kubernetes": info["kubernetes"],
+    }
+
+
+def load(folder: ClusterFolder, image: str) -> str:
+    """Bring an image of Docker's, or an archive of one, to every node; returns its reference."""
+    name = embedded.read_info(folder)["kind"]
+    if Path(image).is_file():
+        return images.load_archive(Path(image), name)
+    if not images.image_id(image):
+        raise LabError(
+            f"Docker has no image {image!r}", "docker build --tag NAME:TAG . makes one; docker images lists all"
+        )
+    images.load([image], name, {})
+    return image
+
+
+def last_words(folder: ClusterFolder, lines: int = 12) -> str:
+    """The last lines of the nodes' kubelets."""
+    return machines.last_words(embedded.read_info(folder)["kind"], lines)
+
+
+def _remember(folder: ClusterFolder, info: Info, **changes: Any) -> Info:
+    info |= changes
+    embedded._write_info(folder, info)
+    return info
+
+
+@contextlib.contextmanager
+def _alone(folder: ClusterFolder) -> Iterator[int]:
+    """One `up` or `down` at a time; the lock's descriptor, for a program that must finish before the next begins."""
+    with (folder.run / "up.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()

@@ -1,0 +1,56 @@
+"""The operators' manifests: upstream's release through the kustomizations in cluster/, or as a bundle has them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from labkit.errors import LabError
+from labkit.kind import programs, versions
+from labkit.kind.bundle import Bundle
+
+OPERATORS = ("training-operator", "argo-workflows")
+
+
+def operator(name: str, bundle: Bundle | None) -> str:
+    """The YAML of one operator, images pinned."""
+    return bundle.manifest(name) if bundle else render(name)
+
+
+def render(name: str, upstream: Path | None = None) -> str:
+    """Run kustomize over cluster/NAME with the images of versions.yaml. Its base is upstream's repository at the release's
+    tag; `upstream` is a copy of that repository where it can't be reached."""
+    with tempfile.TemporaryDirectory(prefix="labkit-manifests-") as folder:
+        here = Path(folder) / name
+        shutil.copytree(versions.FOLDER / name, here)
+        recipe = yaml.safe_load((here / "kustomization.yaml").read_text())
+        base = versions.table()["operators"][name]["base"]
+        if upstream:
+            inside = base.split("//", 2)[2].partition("?")[0]
+            shutil.copytree(upstream / inside.split("/")[0], Path(folder) / "upstream" / inside.split("/")[0])
+            local = f"../upstream/{inside}"
+            recipe["resources"] = [local if r.startswith("https://") else r for r in recipe["resources"]]
+            base = local
+        recipe["resources"] = [base if r.startswith("https://") else r for r in recipe["resources"]]
+        recipe["images"] = [_pin(image.name) for image in versions.images().values()]
+        (here / "kustomization.yaml").write_text(yaml.safe_dump(recipe))
+        try:
+            return programs.run([programs.kubectl(), "kustomize", str(here)], timeout=300)
+        except LabError as error:
+            raise LabError(
+                f"the manifests of {name} can't be had: {error.message}",
+                "they come from GitHub, by git; without a network use a bundle: --bundle DIR",
+            ) from error
+
+
+def _pin(name: str) -> dict[str, str]:
+    repository, _, tag = name.rpartition(":")
+    return {"name": repository, "newTag": tag}
+
+
+def own(name: str) -> str:
+    """The YAML of cluster/labkit-system/NAME.yaml."""
+    return (versions.FOLDER / "labkit-system" / f"{name}.yaml").read_text()

@@ -1,0 +1,73 @@
+"""Wheels for another machine: what a lock file means there, and fetching it with this environment's pip.
+
+pip evaluates a lock's markers for the Python that runs it, whatever platform it is told to fetch for; so the lines that
+hold for the target are picked here, and pip gets them without markers.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from labkit.errors import LabError
+from labkit.kind import programs
+
+GLIBC = range(5, 37)  # minor versions of glibc 2 that wheels for Debian 12 may ask for
+
+
+def environment(machine: str, python: str) -> dict[str, str]:
+    """Marker values of Linux on `machine` with Python `python` (3.11.9)."""
+    return {
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "implementation_version": python,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+    }
+
+
+def holding(lock: str, values: dict[str, str]) -> str:
+    """The requirements of a lock that hold where the markers have these values, with their hashes, without markers."""
+    from packaging.requirements import Requirement
+
+    kept = []
+    for block in re.split(r"\n(?=[A-Za-z0-9])", re.sub(r"^\s*#.*\n", "", lock, flags=re.M)):
+        words = block.replace("\\\n", " ")
+        wanted, *hashes = words.split(" --hash=")
+        if not wanted.strip():
+            continue
+        requirement = Requirement(wanted.strip())
+        if requirement.marker is None or requirement.marker.evaluate(values):
+            lines = [f"{requirement.name}{requirement.specifier}", *(f"    --hash={h.strip()}" for h in hashes)]
+            kept.append(" \\\n".join(lines))
+    return "\n".join(kept) + "\n"
+
+
+def download(requirements: str, into: Path, machine: str, python: str, only_wheels: bool = True) -> None:
+    """Fetch what `requirements` (without markers) names, for Linux on `machine`, checked by hash; what is there already
+    is not fetched again."""
+    into.mkdir(parents=True, exist_ok=True)
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC] + [f"manylinux2014_{machine}", f"linux_{machine}"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
+        lock.write(requirements)
+        lock.flush()
+        command = [*pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--requirement", lock.name]
+        command += ["--dest", str(into), "--find-links", str(into), "--implementation", "cp"]
+        command += ["--python-version", ".".join(python.split(".")[:2])]
+        command += ["--only-binary=:all:"] if only_wheels else []
+        programs.run(command + [word for name in platforms for word in ("--platform", name)], timeout=3600)
+
+
+def pip() -> list[str]:
+    """A pip: this environment's, or that of the Python that it was made from."""
+    for python in (sys.executable, getattr(sys, "_base_executable", sys.executable)):
+        if subprocess.run([python, "-m", "pip", "--version"], capture_output=True, timeout=60).returncode == 0:
+            return [python, "-m", "pip", "--disable-pip-version-check"]
+    raise LabError("there is no pip to fetch packages with", f"{sys.executable} -m ensurepip")
