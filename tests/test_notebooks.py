@@ -1,0 +1,137 @@
+"""The notebooks as files: what they must have, and must not have, to be handed out, run headless and graded."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from course import BEGIN, COURSE, END, NOTEBOOKS, graded, load, stripped
+
+from labkit.runner.notebooks import read
+
+every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def test_there_are_notebooks() -> None:
+    assert len(NOTEBOOKS) >= 2
+
+
+@every
+def test_a_notebook_is_valid_and_committed_without_outputs(path: Path) -> None:
+    notebook = load(path)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs, cell.id
+            assert cell.execution_count is None, cell.id
+            assert "papermill" not in cell.metadata, cell.id
+    assert "papermill" not in notebook.metadata
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@every
+def test_a_notebook_declares_its_scale_and_its_seed_once(path: Path) -> None:
+    assert read(path).parameters >= {"SCALE", "SEED"}
+    tagged = [c for c in load(path).cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+
+
+@every
+def test_cell_ids_are_unique_words(path: Path) -> None:
+    ids = [c.id for c in load(path).cells]
+    assert len(ids) == len(set(ids))
+    assert [i for i in ids if not re.fullmatch(r"[a-z][a-z0-9-]+", i)] == []
+
+
+@every
+def test_a_claim_that_a_cell_shows_is_one_of_the_course(path: Path) -> None:
+    named = [claim for c in load(path).cells for claim in c.metadata.get("course", [])]
+    assert named
+    assert set(named) <= COURSE
+
+
+@every
+def test_graded_cells_are_nbgraders(path: Path) -> None:
+    cells = [c for c in load(path).cells if graded(c)]
+    for cell in cells:
+        told = graded(cell)
+        assert set(told) - {"points"} == {"schema_version", "grade", "grade_id", "locked", "solution", "task"}, cell.id
+        assert told["schema_version"] == 3
+        assert told["grade"] != told["solution"], f"{cell.id} is either an answer or its check"
+        assert told["locked"] == told["grade"], f"{cell.id}: a check is locked, an answer is not"
+        assert told["task"] is False
+        if told["grade"]:
+            assert told["points"] > 0
+    ids = [graded(c)["grade_id"] for c in cells]
+    assert len(ids) == len(set(ids))
+
+
+@every
+def test_a_check_is_graded_and_follows_its_answer(path: Path) -> None:
+    before = ""
+    for cell in load(path).cells:
+        if cell.cell_type != "code":
+            continue
+        checks = any(f"checks.{word}(" in cell.source for word in ("expect", "passed", "pod", "number", "create"))
+        assert checks == bool(graded(cell).get("grade")), f"{cell.id}: a check has a grade_id, and nothing else has"
+        if checks:
+            assert graded(cell)["grade_id"] == f"{before}-check"
+        if graded(cell).get("solution"):
+            before = graded(cell)["grade_id"]
+
+
+@every
+def test_solutions_stand_between_the_marks_and_nowhere_else(path: Path) -> None:
+    for cell in load(path).cells:
+        lines = [line.strip() for line in cell.source.splitlines()]
+        if graded(cell).get("solution"):
+            assert (lines.count(BEGIN), lines.count(END)) == (1, 1), cell.id
+            assert lines.index(BEGIN) < lines.index(END)
+            ast.parse(stripped(cell.source))
+            assert stripped(cell.source).strip(), f"{cell.id}: the student gets the names that the check reads"
+        else:
+            assert not {BEGIN, END} & set(lines), cell.id
+
+
+@every
+def test_an_exercise_needs_nothing_of_another_ones_answer(path: Path) -> None:
+    """The names that an answer or a check binds are read by that exercise only (and by cells after all of them)."""
+    bound: dict[str, str] = {}
+    shared: set[str] = set()
+    exercise = ""
+    for cell in load(path).cells:
+        if cell.cell_type != "code":
+            continue
+        exercise = graded(cell).get("grade_id", "").removesuffix("-check") if graded(cell) else ""
+        tree = ast.parse(cell.source)
+        names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if isinstance(n.ctx, ast.Store)} | _imports(tree)
+        if exercise:
+            foreign = {n.id for n in names if bound.get(n.id, exercise) != exercise} - stored - shared
+            assert not foreign, f"{cell.id} reads {foreign} of another exercise"
+            bound |= dict.fromkeys(stored - shared, exercise)
+        else:
+            shared |= stored
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    found = [a for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
+    return {(a.asname or a.name).partition(".")[0] for a in found} | {
+        n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)
+    }
+
+
+@every
+def test_lines_fit_the_page(path: Path) -> None:
+    """JupyterLab's cell is some 115 characters wide on a laptop's screen."""
+    long = [line for c in load(path).cells if c.cell_type == "code" for line in c.source.splitlines() if len(line) > 112]
+    assert long == []
+
+
+@every
+def test_the_last_thing_a_notebook_says_is_what_to_take_away(path: Path) -> None:
+    headings = [c.source.splitlines()[0] for c in load(path).cells if c.cell_type == "markdown"]
+    assert [h for h in headings if h.startswith("#")][-1] == "## What to take away"
