@@ -67,6 +67,23 @@ def parser() -> argparse.ArgumentParser:
     sub = add("doctor", doctor, "say what this machine has, what is missing and how to get it")
     sub.add_argument("-o", "--output", choices=["text", "json"], default="text")
 
+    sub.add_argument("--bundle", metavar="DIR", help="check a bundle instead: each file, by its checksum")
+
+    sub = add("bundle", bundle, "make a folder with all that the engine kind needs, for machines without a network")
+    sub.add_argument("action", choices=["create"])
+    sub.add_argument("folder", metavar="DIR", help="where; what is there and right already is kept")
+    sub.add_argument("--kubernetes", metavar="VERSION", help="1.33 or 1.34 (default: 1.34)")
+    sub.add_argument(
+        "--platform", metavar="MACHINE", choices=["x86_64", "aarch64"], help="of the wheels (default: here)"
+    )
+    sub.add_argument("--no-wheels", action="store_true", help="leave out the kit's own requirements")
+    take = "take this image of Docker's instead of the registry's; ROLE as in cluster/versions.yaml, or node, base"
+    sub.add_argument("--image", nargs=2, action="append", default=[], metavar=("ROLE", "NAME"), help=take)
+    copy = "take this copy of upstream's repository instead of GitHub's"
+    sub.add_argument("--upstream", nargs=2, action="append", default=[], metavar=("OPERATOR", "DIR"), help=copy)
+
+    named(add("ui", ui, "open the Argo UI")).add_argument("--no-browser", action="store_true")
+
     sub = add("run", run, "execute notebooks headless and report")
     sub.add_argument("paths", nargs="*", default=["notebooks"], metavar="PATH", help="notebooks or folders of them")
     sub.add_argument("--out", required=True, help="the folder of the report")
@@ -157,13 +174,40 @@ def logs(arguments: argparse.Namespace) -> int:
 def doctor(arguments: argparse.Namespace) -> int:
     from labkit import doctor as checkup
 
-    findings = checkup.examine()
+    findings = checkup.examine_bundle(arguments.bundle) if arguments.bundle else checkup.examine()
     if arguments.output == "json":
         print(json.dumps([f.as_dict() for f in findings], indent=2))
     else:
         for finding in findings:
             print(finding.line())
     return 0 if all(f.ok for f in findings) else 1
+
+
+def bundle(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from labkit.kind import bundling
+
+    made = bundling.create(
+        arguments.folder,
+        arguments.kubernetes,
+        stand_ins=dict(arguments.image),
+        upstream={operator: Path(folder) for operator, folder in arguments.upstream},
+        with_wheels=not arguments.no_wheels,
+        machine=arguments.platform,
+    )
+    size = sum(file["size"] for file in made.content["files"].values()) / 2**20
+    print(
+        f"{made.folder}: {len(made.content['files'])} files, {size:.0f} MB\n\nlabkit up --engine kind --bundle {made.folder}"
+    )
+    return 0
+
+
+def ui(arguments: argparse.Namespace) -> int:
+    from labkit import ui as pages
+
+    pages.open(arguments.name, browser=not arguments.no_browser)
+    return 0
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -54,6 +54,25 @@ def examine() -> list[Finding]:
     return findings
 
 
+def examine_bundle(folder: str) -> list[Finding]:
+    """Check every file of a bundle; a finding for the whole, and one for each file that is missing or damaged."""
+    from labkit.kind.bundle import Bundle
+
+    try:
+        found = Bundle.of(folder)
+    except LabError as error:
+        return [Finding("bundle", False, error.message, error.hint)]
+    assert found is not None
+    content = found.content
+    wrong = [
+        Finding("bundle", False, words, f"copy it again, or labkit bundle create {folder}") for words in found.damaged()
+    ]
+    if wrong:
+        return wrong
+    what = f"Kubernetes {content['kubernetes']} for {content['architecture']}, made {content['created']}"
+    return [Finding("bundle", True, f"{what}: {len(content['files'])} files, all as they were made")]
+
+
 def system() -> Finding:
     here = (platform.system(), platform.machine())
     found = f"{here[0]} {platform.release()} {here[1]}"

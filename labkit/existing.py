@@ -1,0 +1,204 @@
+"""A Kubernetes that is there already, on which the two operators are installed: one namespace of it is used.
+
+`up` copies one context of the user's kubeconfig into the cluster's folder, looks whether all that the course needs is
+there and allowed, and makes the course's Role and artifact store in the namespace. It writes down what it made; `down`
+removes that and nothing else. Nothing outside of the namespace is touched, and the user's kubeconfig is only read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labkit import __version__
+from labkit.embedded import engine as embedded
+from labkit.errors import LabError
+from labkit.kind import access, manifests, programs, versions
+from labkit.kind.programs import Kube
+from labkit.paths import ClusterFolder, own
+
+Object = dict[str, Any]
+GROUPS = {
+    "kubeflow.org": "the Training Operator 1.9.4: https://github.com/kubeflow/training-operator/tree/v1.9.4/manifests",
+    "argoproj.io": "Argo Workflows 3.7.9: https://github.com/argoproj/argo-workflows/releases/tag/v3.7.9",
+}
+# What the account must be allowed in its namespace; cluster/existing/role.yaml gives just that.
+RIGHTS = (
+    ("create", "pods"), ("get", "pods/log"), ("create", "pods/exec"), ("create", "services"), ("create", "configmaps"),
+    ("create", "secrets"), ("create", "persistentvolumeclaims"), ("list", "events"), ("create", "deployments.apps"),
+    ("create", "jobs.batch"), ("create", "tfjobs.kubeflow.org"), ("create", "workflows.argoproj.io"),
+    ("create", "roles.rbac.authorization.k8s.io"), ("create", "rolebindings.rbac.authorization.k8s.io"),
+)  # fmt: skip
+MARK = {"app.kubernetes.io/managed-by": "labkit"}
+
+
+def up(
+    folder: ClusterFolder, context: str | None = None, namespace: str | None = None, image: str | None = None
+) -> Object:
+    """Make the namespace ready for the course; returns `cluster.json`'s content. LabError says what is missing there and
+    how an administrator gives it. `image` is the lab image's name in a registry that the cluster can pull from."""
+    own(folder.root)
+    own(folder.run)
+    info = embedded.read_info(folder)
+    chosen = context or info.get("context")
+    if not chosen:
+        raise LabError("which cluster?", "labkit up --engine existing --context NAME; kubectl config get-contexts")
+    config = _context(chosen, namespace or info.get("namespace"))
+    access.write(folder.kubeconfig, config)
+    space = config["contexts"][0]["context"]["namespace"]
+    kube = Kube(folder.kubeconfig)
+    found = _version(kube)
+    _operators(kube)
+    _rights(kube, space)
+    info = {
+        "name": folder.root.name,
+        "engine": "existing",
+        "context": chosen,
+        "namespace": space,
+        "kubernetes": found,
+        "image": image or info.get("image") or versions.LAB,
+        "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "labkit": __version__,
+        "made": info.get("made", []),
+    }
+    embedded._write_info(folder, info)
+    for thing in _course(kube, info):
+        name = f"{thing['kind'].lower()}/{thing['metadata']['name']}"
+        there = kube("get", name, "-n", space, "--ignore-not-found", "-o", "json")
+        if there and json.loads(there)["metadata"].get("labels", {}).items() >= MARK.items():
+            continue
+        if there:
+            raise LabError(f"{space} has a {name} that is not labkit's", "use a namespace of your own: --namespace")
+        info["made"] = [*info["made"], name]
+        embedded._write_info(folder, info)
+        kube.apply(yaml.safe_dump(thing), "-n", space)
+    kube("wait", "-n", space, "deployment/artifact-store", "--for=condition=Available", "--timeout=180s", timeout=200)
+    return info
+
+
+def _context(name: str, namespace: str | None) -> Object:
+    """One context of the user's kubeconfig, alone, with everything that it needs inside."""
+    command = [programs.kubectl(), "config", "view", "--minify", "--flatten", "--raw", "--context", name, "-o", "json"]
+    try:
+        found: Object = json.loads(programs.run(command, env=os.environ))
+    except LabError as error:
+        where = os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser()
+        raise LabError(f"there is no context {name!r} in {where}", "kubectl config get-contexts lists them") from error
+    inner = found["contexts"][0]["context"]
+    inner["namespace"] = namespace or inner.get("namespace") or "default"
+    return found
+
+
+def _version(kube: Kube) -> str:
+    try:
+        server = json.loads(kube("get", "--raw", "/version", timeout=30))
+    except LabError as error:
+        raise LabError(f"the cluster does not answer: {error.message}", "kubectl version must work with it") from error
+    return f"{server['major']}.{server['minor'].rstrip('+')}"
+
+
+def _operators(kube: Kube) -> None:
+    there = {g["name"] for g in json.loads(kube("get", "--raw", "/apis"))["groups"]}
+    missing = [f"{group} ({how})" for group, how in GROUPS.items() if group not in there]
+    if missing:
+        raise LabError(
+            f"the cluster lacks {' and '.join(missing)}",
+            "an administrator installs it; the course needs these versions",
+        )
+
+
+def _rights(kube: Kube, namespace: str) -> None:
+    lacking = [f"{verb} {what}" for verb, what in RIGHTS if not _may(kube, verb, what, namespace)]
+    if lacking:
+        raise LabError(
+            f"in the namespace {namespace} you may not: {', '.join(lacking)}",
+            f"an administrator gives it: kubectl apply -n {namespace} -f {versions.FOLDER / 'existing' / 'role.yaml'}",
+        )
+
+
+def _may(kube: Kube, verb: str, what: str, namespace: str) -> bool:
+    resource, _, group = what.partition(".")
+    resource, _, subresource = resource.partition("/")
+    asked = {"verb": verb, "resource": resource, "subresource": subresource, "group": group, "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    said = kube("create", "-f", "-", "-o", "json", input=json.dumps(review))
+    return bool(json.loads(said)["status"]["allowed"])
+
+
+def _course(kube: Kube, info: Object) -> Iterator[Object]:
+    """What the namespace gets: the steps' Role, and an artifact store of its own."""
+    space = info["namespace"]
+    things = list(yaml.safe_load_all((versions.FOLDER.parent / "workflows" / "access.yaml").read_text()))
+    key = {"accesskey": f"labkit{secrets.token_hex(8)}", "secretkey": secrets.token_hex(24)}
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in key.items()}
+    things.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "artifact-store"}, "data": data})
+    text = manifests.own("artifacts").replace("labkit-system", space).replace(versions.LAB, info["image"])
+    things += yaml.safe_load_all(text)
+    for thing in things:
+        thing["metadata"].pop("namespace", None)
+        thing["metadata"]["labels"] = thing["metadata"].get("labels", {}) | MARK
+        yield thing
+
+
+def down(folder: ClusterFolder, purge: bool = False) -> bool:
+    """Remove what `up` made; `purge` also forgets the cluster. False when there was nothing."""
+    info = embedded.read_info(folder)
+    if not info:
+        return False
+    made = info["made"]
+    if made:
+        Kube(folder.kubeconfig)("delete", "-n", info["namespace"], "--ignore-not-found", *reversed(made))
+        embedded._write_info(folder, info | {"made": []})
+    if purge:
+        embedded._delete(folder.root)
+    return bool(made) or purge
+
+
+def status(folder: ClusterFolder) -> Object:
+    """`{name, engine, state, api, folder, namespace, kubernetes, notes}`; state is running, stopped (nothing of labkit's is
+    there), unreachable or absent."""
+    info = embedded.read_info(folder)
+    found: Object = {
+        "name": folder.root.name,
+        "engine": "existing",
+        "state": "absent",
+        "api": "",
+        "folder": str(folder.root),
+    }
+    if not info:
+        return found
+    notes = []
+    supported = [tuple(map(int, minor.split("."))) for minor in versions.table()["kubernetes"]["nodes"]]
+    if tuple(map(int, info["kubernetes"].split("."))) > max(supported):
+        notes.append(f"Kubernetes {info['kubernetes']} is newer than what this was tried with")
+    found |= {
+        "api": yaml.safe_load(folder.kubeconfig.read_text())["clusters"][0]["cluster"]["server"],
+        "namespace": info["namespace"],
+        "kubernetes": info["kubernetes"],
+        "state": "running" if info["made"] else "stopped",
+        "notes": notes,
+    }
+    try:
+        Kube(folder.kubeconfig)("get", "--raw", "/version", timeout=20)
+    except LabError as error:
+        found |= {"state": "unreachable", "notes": [*notes, error.message]}
+    return found
+
+
+def last_words(folder: ClusterFolder, lines: int = 12) -> str:
+    """The namespace's last events: the cluster's own logs are its administrator's."""
+    info = embedded.read_info(folder)
+    said = Kube(folder.kubeconfig)("get", "events", "-n", info["namespace"], "--sort-by=.lastTimestamp")
+    return "\n".join(said.splitlines()[-lines:])

@@ -1,0 +1,91 @@
+"""What a machine must have, and what it is told when it hasn't. No cluster is made here."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from labkit import cluster
+from labkit.errors import LabError
+from labkit.kind import checks, programs, versions
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LABKIT_BUNDLE", raising=False)
+    return tmp_path / "home"
+
+
+def test_without_docker_the_remedy_is_docker_or_the_embedded_cluster(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(home))
+    with pytest.raises(LabError, match="no docker on the PATH") as caught:
+        cluster.up("test-none", "kind")
+    assert "get-docker" in caught.value.hint
+    assert "labkit up" in caught.value.hint
+    assert cluster.status("test-none")["state"] == "absent", "nothing was begun"
+
+
+def test_a_docker_that_does_not_answer_is_to_be_started(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not checks.programs.shutil.which("docker"):
+        pytest.skip("needs Docker's client")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{home}/nobody-listens.sock")
+    with pytest.raises(LabError) as caught:
+        cluster.up("test-none", "kind")
+    assert "start Docker" in caught.value.hint
+
+
+def test_an_unknown_kubernetes_names_those_that_are_known() -> None:
+    with pytest.raises(LabError, match=r"1\.29 is not supported") as caught:
+        versions.node("1.29")
+    assert "1.33" in caught.value.hint
+    assert "1.34" in caught.value.hint
+
+
+@pytest.mark.parametrize("asked", ["1.33", "v1.33", "1.33.4", "v1.33.4"])
+def test_a_kubernetes_may_be_named_in_each_usual_way(asked: str) -> None:
+    assert versions.node(asked).name == "kindest/node:v1.33.4"
+    assert versions.node(asked).pull.startswith("kindest/node@sha256:")
+
+
+def test_too_little_memory_or_disk_is_told_with_the_numbers() -> None:
+    with pytest.raises(LabError, match=r"Docker has 2\.0 GB"):
+        checks.memory({"MemTotal": 2 * 2**30})
+    checks.memory({"MemTotal": 6 * 2**30})
+    with pytest.raises(LabError, match="the cluster needs 1e"):
+        checks.disk({"DockerRootDir": "/"}, needed=1e9)
+
+
+def test_a_low_inotify_limit_is_told_with_the_command_that_raises_it(tmp_path: Path) -> None:
+    (tmp_path / "max_user_instances").write_text("128\n")
+    with pytest.raises(LabError, match="max_user_instances is 128") as caught:
+        checks.inotify(tmp_path)
+    assert caught.value.hint.startswith("sudo sysctl")
+
+
+def test_cgroup_v1_is_refused_only_for_a_kubernetes_that_refuses_it() -> None:
+    checks.cgroups({"CgroupVersion": "1"}, "1.34")
+    checks.cgroups({"CgroupVersion": "2"}, "1.35")
+    with pytest.raises(LabError, match="cgroup v1"):
+        checks.cgroups({"CgroupVersion": "1"}, "1.35")
+
+
+def test_a_taken_port_is_refused_before_anything_is_made() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LabError, match="is taken"):
+        checks.port(taken.getsockname()[1])
+
+
+def test_a_missing_kind_is_told_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match="no kind on the PATH") as caught:
+        programs.kind("v0.30.0")
+    assert "go install sigs.k8s.io/kind@v0.30.0" in caught.value.hint
+
+
+def test_an_option_of_the_other_engine_is_refused_by_name(home: Path) -> None:
+    with pytest.raises(LabError, match="embedded has no --kubernetes"):
+        cluster.up("test-none", "embedded", kubernetes="1.34")
