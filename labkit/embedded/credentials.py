@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 
 ADMIN, KUBELET = "kubernetes-admin", "system:node:labkit"
@@ -42,11 +43,13 @@ def prepare(folder: ClusterFolder, port: int) -> None:
 
 
 def token(folder: ClusterFolder, name: str = ADMIN) -> str:
-    """The bearer token of a user of `tokens.json`; KeyError where there is none."""
-    for secret, user in json.loads(folder.tokens.read_text()).items():
-        if user["name"] == name:
-            return secret
-    raise KeyError(name)
+    """The bearer token of a user of `tokens.json`; LabError where the file has none."""
+    try:
+        listed = json.loads(folder.tokens.read_text())
+        return next(secret for secret, user in listed.items() if user["name"] == name)
+    except (ValueError, TypeError, AttributeError, KeyError, StopIteration) as error:
+        hint = "labkit down, delete the file, then labkit up: it is made anew"
+        raise LabError(f"{folder.tokens} is damaged: no token of {name} is in it", hint) from error
 
 
 def signing_key(folder: ClusterFolder) -> bytes:

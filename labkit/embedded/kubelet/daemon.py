@@ -91,7 +91,7 @@ class Server:
             if self.stopping:
                 return
             failures += not self.ready.is_set()
-            if failures == ATTEMPTS:
+            if failures == ATTEMPTS or (failures and self.reason):
                 self.hopeless.set()
             log.warning("the server has ended; it is started again")
             wait = FIRST_WAIT if time.monotonic() - self.started > STEADY else wait

@@ -74,22 +74,26 @@ class Log:
     def _write(self, data: bytes) -> None:
         if not data or self.closed:
             return
-        view = memoryview(data)
         try:
+            view = memoryview(data)
             while view:
                 view = view[os.write(self._fd, view) :]
+            self._size += len(data)
+            if self._size > self.limit:
+                self._rotate()
         except OSError:  # a full disk costs the log's lines, never the pod
-            pass
-        self._size += len(data)
-        if self._size > self.limit:
-            self._rotate()
+            os.ftruncate(self._fd, self._size)  # nor the lines that come when there is room again
         self._wake()
 
     def _rotate(self) -> None:
         kept = self.path.read_bytes()[-self.limit // 2 :]
         kept = kept[kept.find(b"\n") + 1 :]
         fresh = self.path.with_suffix(".new")
-        fresh.write_bytes(kept)
+        try:
+            fresh.write_bytes(kept)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
         fresh.chmod(0o600)
         os.replace(fresh, self.path)
         os.close(self._fd)

@@ -11,6 +11,7 @@ import pytest
 from labkit.embedded import credentials
 from labkit.embedded.api import auth
 from labkit.embedded.status import ApiError
+from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 
 
@@ -85,6 +86,19 @@ def test_a_new_tokens_file_is_noticed(folder: ClusterFolder) -> None:
     assert users.authenticate("bearer fresh").name == "somebody"
     with pytest.raises(ApiError):
         users.authenticate("Bearer stale")
+
+
+def test_a_damaged_or_deleted_tokens_file_locks_nobody_out(folder: ClusterFolder) -> None:
+    users = auth.Authenticator(folder, lambda ns, name: True)
+    header = "Bearer " + credentials.token(folder)
+    admin = users.authenticate(header)
+    for content in ("{", "[]", '{"x": {}}'):
+        folder.tokens.write_text(content)
+        assert users.authenticate(header) == admin
+        with pytest.raises(LabError, match=r"tokens\.json is damaged"):
+            credentials.token(folder)
+    folder.tokens.unlink()
+    assert users.authenticate(header) == admin
 
 
 def test_credentials_are_private_and_stay_the_same(folder: ClusterFolder) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.embedded import services
-from labkit.embedded.kubelet import env, quantity, status, volumes
+from labkit.embedded.kubelet import env, kubelet, quantity, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
+from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
 
 
@@ -65,6 +67,34 @@ def test_a_follower_sees_every_line_once_while_the_file_is_rewritten(tmp_path):
         return seen
 
     assert asyncio.run(both()).split() == [b"%d" % n for n in range(400)]
+
+
+def test_a_disk_without_room_costs_a_log_whole_lines_only(tmp_path):
+    log = Log(tmp_path / "0.log", limit=5_000)
+    log.feed("stdout", b"first\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))  # a write ends there, as on a full disk
+        log.feed("stdout", b"y" * 3_000 + b"\nlost as well\n")
+        log.feed("stdout", b"small\n")
+        log.feed("stdout", b"z" * 6_000 + b"\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.feed("stdout", b"last\n")
+    log.close()
+    assert text(log.path) == b"first\nsmall\nlast\n"
+    assert list(tmp_path.iterdir()) == [log.path]
+
+
+def test_a_rotation_that_fails_leaves_the_log_as_it_was(tmp_path):
+    log = Log(tmp_path / "0.log", limit=5_000)
+    log.feed("stdout", b"a" * 4_800 + b"\n")
+    (tmp_path / "0.new").mkdir()  # where the newest half would go
+    log.feed("stdout", b"b" * 400 + b"\n")
+    (tmp_path / "0.new").rmdir()
+    log.feed("stdout", b"last\n")
+    log.close()
+    assert text(log.path).endswith(b"b" * 400 + b"\nlast\n")
 
 
 def test_expansion_leaves_unknown_references_and_halves_dollars():
@@ -130,3 +160,36 @@ def test_a_projected_file_is_never_written_outside_of_its_volume(tmp_path):
     with pytest.raises(volumes.NotMounted, match="leads outside"):
         asyncio.run(volumes.write(None, pod, volume))  # type: ignore[arg-type]
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_a_slice_without_addresses_is_no_endpoint():
+    service = {"metadata": {"name": "s", "namespace": "n", "annotations": {"labkit.dev/ports": '{"80": 20001}'}},
+               "spec": {"clusterIP": "127.0.0.1", "ports": [{"port": 80}]}}  # fmt: skip
+    meta = {"name": "x", "namespace": "n", "labels": {"kubernetes.io/service-name": "s"}}
+    by_hand = {"metadata": meta, "endpoints": [{"conditions": {"ready": True}}], "ports": [{"port": 1}]}
+    assert services.routes([service], [by_hand]) == {20001: []}
+
+
+def test_a_header_that_can_not_be_sent_fails_the_probe():
+    with pytest.raises(Failure, match="ascii"):
+        asyncio.run(web.status("http://127.0.0.1:1/", "127.0.0.1:1", {"X": "\u00e9\u4e2d"}, 1))
+
+
+def test_what_the_kubelet_does_for_ever_begins_anew_after_a_failure(monkeypatch, caplog):
+    monkeypatch.setattr(kubelet, "AGAIN", 0.0)
+    calls = []
+
+    async def work() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise KeyError("surprise")
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        task = asyncio.create_task(kubelet.for_ever(work))
+        while len(calls) < 2:
+            await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+    assert "surprise" in caplog.text
