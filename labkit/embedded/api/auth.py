@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from labkit.embedded import credentials
 from labkit.embedded.status import ApiError
 from labkit.paths import ClusterFolder
 
+log = logging.getLogger(__name__)
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
@@ -51,12 +53,17 @@ class Authenticator:
         self._read = 0
 
     def _people(self) -> dict[str, User]:
-        """The users of tokens.json, read again when the file was replaced."""
-        changed = self.folder.tokens.stat().st_mtime_ns
-        if changed != self._read:
-            listed = json.loads(self.folder.tokens.read_text())
-            self._tokens = {t: User(u["name"], (*u["groups"], "system:authenticated")) for t, u in listed.items()}
-            self._read = changed
+        """The users of tokens.json, read again when the file was replaced; as before where it is gone or damaged."""
+        try:
+            changed = self.folder.tokens.stat().st_mtime_ns
+            if changed != self._read:
+                self._read = changed
+                listed = json.loads(self.folder.tokens.read_text())
+                self._tokens = {t: User(u["name"], (*u["groups"], "system:authenticated")) for t, u in listed.items()}
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            log.warning("%s can't be read, the users before stay: %r", self.folder.tokens, error)
         return self._tokens
 
     def authenticate(self, authorization: str) -> User:

@@ -131,8 +131,12 @@ class Container:
             return None
         self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
         self.event("Normal", "Created", f"Created container: {self.name}")
-        self.folder.joinpath(MESSAGE).write_bytes(b"")
-        self.log = Log(self.log_path)
+        try:
+            self.folder.joinpath(MESSAGE).write_bytes(b"")
+            self.log = Log(self.log_path)
+        except OSError as error:  # a full disk: there may be room later
+            await self._cannot("CreateContainerError", str(error), f"Error: {error}")
+            return None
         try:
             if image.kind in builtin.BUILTIN:
                 self.process = builtin.BUILTIN[image.kind](self)
