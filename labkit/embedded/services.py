@@ -8,7 +8,6 @@ listening and resets who connects, so that the port stays the Service's own and 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
 import struct
@@ -16,6 +15,7 @@ from collections import defaultdict
 from typing import Any
 
 from labkit.embedded.kubelet.client import Api
+from labkit.embedded.kubelet.env import host_ports
 
 Object = dict[str, Any]
 Endpoint = tuple[str, int]
@@ -202,8 +202,7 @@ def routes(services: Any, slices: Any) -> dict[int, list[Endpoint]]:
             by_service[f"{slice['metadata'].get('namespace', '')}/{name}"].append(slice)
     out: dict[int, list[Endpoint]] = {}
     for service in services:
-        text = (service["metadata"].get("annotations") or {}).get("labkit.dev/ports")
-        numbers = json.loads(text) if text else {}
+        numbers = host_ports(service)
         if service["spec"].get("clusterIP") in (None, "", "None"):
             continue
         for port in service["spec"].get("ports") or ():
@@ -218,5 +217,5 @@ def _endpoints(slices: list[Object], name: str) -> list[Endpoint]:
         numbers = [p["port"] for p in slice.get("ports") or () if (p.get("name") or "") == name and p.get("port")]
         for endpoint in slice.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready") is not False:
-                found.update((address, number) for address in endpoint["addresses"] for number in numbers)
+                found.update((address, number) for address in endpoint.get("addresses") or () for number in numbers)
     return sorted(found)

@@ -55,7 +55,7 @@ class Container:
         self.ended = asyncio.Event()  # has ended and will not be started again
         self.back_off = BackOff()
         self.out_of_memory = False
-        self._drained: list[asyncio.Future[None]] = []
+        self._pumps: list[pipes.Pump] = []
         self._probing: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
 
@@ -146,7 +146,7 @@ class Container:
             self._could_not_start(str(error))
             return Exit(128, None, time.time(), time.time())
         await self._has_begun()
-        if self.pod.stopping.is_set() and self.kind != "sidecar":  # it was told to end before there was a process to end
+        if self.pod.stopping.is_set() and self.kind != "sidecar":  # it was told to before there was a process
             self.kill(self.pod.grace)
         return None
 
@@ -217,12 +217,12 @@ class Container:
         process = self.process
         assert process
         self.out_of_memory = False
-        self._drained = []
+        self._pumps = []
         if isinstance(process, Process):
             for stream, fd in (("stdout", process.stdout), ("stderr", process.stderr)):
                 if fd is None:
                     continue
-                self._drained.append(pipes.Pump(fd, functools.partial(self._output, stream)).done)
+                self._pumps.append(pipes.Pump(fd, functools.partial(self._output, stream)))
             with contextlib.suppress(psutil.Error, OSError):
                 record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
                 (self.folder / "process.json").write_text(json.dumps(record))
@@ -260,8 +260,12 @@ class Container:
         ended = await self.process.wait()
         if self._probing:
             self._probing.cancel()
-        if self._drained:
-            await asyncio.wait(self._drained, timeout=DRAIN)
+        if self._pumps:
+            await asyncio.wait([pump.done for pump in self._pumps], timeout=DRAIN)
+        for pump in self._pumps:
+            pump.close()  # whoever still holds the other end writes into nothing, not into the next run's log
+        if isinstance(self.process, Process):
+            self.process.close_stdin()
         assert self.log
         self.log.close()
         (self.folder / "process.json").unlink(missing_ok=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
 import shutil
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from labkit.paths import ClusterFolder
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
 DOWN = 1.0  # seconds of grace when the node goes down
+AGAIN = 1.0  # seconds until work that failed begins anew
 TOKEN = 3600  # seconds that a token of the executor lives
 
 
@@ -63,14 +66,14 @@ class Kubelet:
         mechanisms = json.dumps(self.runtime.mechanisms)
         await node.register(self.api, self.home.root, mechanisms)
         for work in (
-            self._watch_pods(),
-            self.events.run(),
-            self.proxy.run(),
-            node.heartbeat(self.api, self.home.root, mechanisms),
-            limits.watch(self),
-            self._refresh_tokens(),
+            self._watch_pods,
+            self.events.run,
+            self.proxy.run,
+            lambda: node.heartbeat(self.api, self.home.root, mechanisms),
+            lambda: limits.watch(self),
+            self._refresh_tokens,
         ):
-            self._tasks.append(asyncio.create_task(work))
+            self._tasks.append(asyncio.create_task(for_ever(work)))
 
     async def stop(self) -> None:
         """End all pods, quickly; nothing is written: what the API says of them stays, as at a reboot."""
@@ -185,7 +188,7 @@ class Kubelet:
         """From now on a change of a ConfigMap or Secret reaches the pod's volumes."""
         for kind in ("configMap", "secret"):
             if kind not in self._following and volumes.shows(pod.object, kind):
-                self._following[kind] = asyncio.create_task(self._follow(kind))
+                self._following[kind] = asyncio.create_task(for_ever(functools.partial(self._follow, kind)))
 
     async def _follow(self, kind: str) -> None:
         async for change in self.api.watch(f"/api/v1/{kind.lower()}s"):
@@ -214,6 +217,16 @@ class Kubelet:
             token, until = answer["status"]["token"], time.time() + TOKEN / 2
             self._tokens[namespace, account] = (token, until)
         return token
+
+
+async def for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """Keep `work` going. All of it begins by looking at what there is, so that one that failed can begin anew."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("%s failed and begins anew", work)
+        await asyncio.sleep(AGAIN)
 
 
 def end_leftovers(pods: Path) -> int:

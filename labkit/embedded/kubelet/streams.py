@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import os
 import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 EXEC_PROTOCOL, FORWARD_PROTOCOL = "v5.channel.k8s.io", "v4.channel.k8s.io"
 SUCCESS: Object = {"metadata": {}, "status": "Success"}
 AHEAD = 64  # messages that a program may be ahead of who reads them
+BEHIND = 1024  # messages that a client who is attached may be behind
 BLOCK = 32 * 1024
 
 Handler = Callable[["Kubelet", "Pod", WebSocket], Awaitable[None]]
@@ -118,7 +118,7 @@ async def execute(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
             process.kill(signal.SIGKILL)
         for pump in output.pumps:
             pump.close()
-        _close(process)
+        process.close_stdin()
 
 
 async def attach(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
@@ -132,11 +132,14 @@ async def attach(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
     output = Output(websocket)
     channels = {"stdout": STDOUT, "stderr": STDERR}
 
+    sending = asyncio.create_task(output.send())
+
     def tap(stream: str, data: bytes) -> None:
         output.put(channels[stream], data)
+        if output.queue.qsize() > BEHIND:
+            sending.cancel()  # the program is not held back, so a client that does not read is let go
 
     container.taps.add(tap)
-    sending = asyncio.create_task(output.send())
     reading = asyncio.create_task(_read(websocket, process, close=bool(container.spec.get("stdinOnce"))))
     ending = asyncio.create_task(process.wait())
     try:
@@ -162,22 +165,14 @@ async def _read(websocket: WebSocket, process: Process, close: bool = True) -> N
                 with contextlib.suppress(OSError):
                     await pipes.write(process.stdin, data)
             elif channel == CLOSE and data[:1] == bytes([STDIN]):
-                _close(process)
+                process.close_stdin()
             elif channel == RESIZE and process.launch.tty:
                 with contextlib.suppress(ValueError, KeyError, OSError):
                     size = json.loads(data)
                     process.resize(size["Height"], size["Width"])
     except (WebSocketDisconnect, KeyError):
         if close:
-            _close(process)
-
-
-def _close(process: Process) -> None:
-    """Close the program's standard input."""
-    if process.stdin is not None:
-        fd, process.stdin = process.stdin, None
-        with contextlib.suppress(OSError):
-            os.close(fd)
+            process.close_stdin()
 
 
 def _failure(reason: str, message: str, causes: list[Object]) -> Object:

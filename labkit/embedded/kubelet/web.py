@@ -27,5 +27,5 @@ async def status(url: str, address: str, headers: dict[str, str], timeout: float
         raise Failure(f'Get "{url}": {words}') from None
     except httpx.ConnectError:
         raise Failure(f'Get "{url}": dial tcp {address}: connect: connection refused') from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # the last one: a header that is not ASCII
         raise Failure(f'Get "{url}": {error}') from None

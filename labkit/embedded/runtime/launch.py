@@ -86,6 +86,12 @@ class Process:
         """Signal the program; without effect when it has ended."""
         self.child.kill(number)
 
+    def close_stdin(self) -> None:
+        """Close our end of the program's standard input, if it has one that is open."""
+        if self.stdin is not None:
+            fd, self.stdin = self.stdin, None
+            os.close(fd)
+
     def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size (tty only)."""
         fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import psutil
 import pytest
 from clusters import Kube, container, phase, processes_of
 from kubernetes.client.exceptions import ApiException
+
+from labkit.embedded import engine
 
 
 def terminated(pod, name="main"):
@@ -213,3 +216,18 @@ def test_a_finished_pod_leaves_no_folder_when_it_is_deleted(kube: Kube):
         time.sleep(0.02)
     with pytest.raises(ApiException, match="404"):
         kube.get("p")
+
+
+def test_an_ended_container_leaves_no_descriptor_whoever_still_holds_its_output(kube: Kube):
+    daemon = psutil.Process(engine.daemon(kube.folder, "kubelet").pid)
+
+    def run(names: list[str]) -> int:
+        """Descriptors of the kubelet after pods whose programs leave one behind."""
+        for name in names:
+            kube.pod(name, ["sh", "-c", "setsid sleep 20 & exit 0"], container={"stdin": True})
+        for name in names:
+            kube.ended(name)
+        return daemon.num_fds()
+
+    before = run([f"first-{n}" for n in range(8)])
+    assert run([f"second-{n}" for n in range(8)]) < before + 8
