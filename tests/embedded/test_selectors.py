@@ -32,6 +32,10 @@ def matches(selector: str, **labels: str) -> bool:
         ("a=", {"a": ""}, True),
         ("x.io/a=b,x.io/c in (d,e),f", {"x.io/a": "b", "x.io/c": "e", "f": "g"}, True),
         ("a in (b,c),d=e", {"a": "b"}, False),
+        ("a>1", {"a": "2"}, True),
+        ("a<1", {"a": "2"}, False),
+        ("a>1", {"a": "x"}, False),
+        ("a in (,b)", {"a": ""}, True),
     ],
 )
 def test_label_selectors_hold_for_all_their_parts(selector: str, labels: dict[str, str], expected: bool) -> None:
@@ -43,6 +47,23 @@ def test_a_label_selector_that_is_none_is_refused(selector: str) -> None:
     with pytest.raises(ApiError) as refused:
         selectors.labels(selector)
     assert refused.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+        ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        ("a,,b", "found ',', expected: identifier after ','"),
+        ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+        ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+    ],
+)
+def test_a_wrong_label_selector_is_refused_in_the_words_of_a_real_server(selector: str, words: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        selectors.labels(selector)
+    assert refused.value.message == words
 
 
 KEYS, VALUES = st.sampled_from(["a", "b", "x.io/c"]), st.sampled_from(["", "1", "two"])
@@ -85,5 +106,5 @@ def test_field_selectors_look_at_the_fields_of_their_kind(resource: str, selecto
     ("resource", "selector"), [("pods", "spec.image=x"), ("configmaps", "status.phase=x"), ("pods", "x")]
 )
 def test_a_field_that_cannot_be_selected_is_refused(resource: str, selector: str) -> None:
-    with pytest.raises(ApiError, match=r"field label not supported|invalid selector"):
+    with pytest.raises(ApiError, match=r"field label not supported|not a known field selector|invalid selector"):
         selectors.fields(resource, selector)
