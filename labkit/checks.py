@@ -51,9 +51,14 @@ def workflow(manifest: str, timeout: float = 120) -> dict[str, Any]:
     ended = ("Succeeded", "Failed", "Error")
     try:
         name = client.apply(manifest)[0]["metadata"]["name"]
-        return client.wait("workflow", name, lambda w: (w.get("status") or {}).get("phase") in ended, timeout=timeout)
+        found = client.wait("workflow", name, lambda w: (w.get("status") or {}).get("phase") in ended, timeout=timeout)
     except LabError as error:
         raise CheckFailed(error.message, error.hint) from None
+    status = found["status"]
+    expect(
+        status.get("nodes"), f"the workflow could not begin: {status.get('message')}", "what does it say is missing?"
+    )
+    return found
 
 
 def create(manifest: object, kind: str, name: str | None = None) -> dict[str, Any]:
@@ -61,11 +66,9 @@ def create(manifest: object, kind: str, name: str | None = None) -> dict[str, An
 
     Returns it as the cluster has it. The diagnosis says what is wrong with the text, or why the cluster refused it.
     """
-    expect(
-        isinstance(manifest, dict) or (isinstance(manifest, str) and manifest.strip()),
-        "there is no manifest yet" if not manifest else f"the manifest is a {type(manifest).__name__}, not YAML text",
-        "write it between the triple quotes: apiVersion, kind, metadata, spec",
-    )
+    hint = "write it between the triple quotes: apiVersion, kind, metadata, spec"
+    expect(manifest is not None and str(manifest).strip(), "there is no manifest yet", hint)
+    expect(isinstance(manifest, dict | str), f"the manifest is a {type(manifest).__name__}, not YAML text", hint)
     try:
         found = client.documents(manifest + "\n" if isinstance(manifest, str) else manifest)  # type: ignore[arg-type]
         expect(len(found) == 1, f"there are {len(found)} objects in the manifest, expected one", "is there a line ---?")
@@ -97,6 +100,8 @@ def pod(
         found = client.wait("pod", name, _has_ended, timeout=timeout, what="its end")
     except LabError as error:
         raise CheckFailed(f"pod {name} has not ended: {why_not(client.get('pod', name) or {})}", error.hint) from None
+    if waiting(found):
+        raise CheckFailed(f"pod {name} has not run: {waiting(found)}", f"kubectl describe pod {name}")
     status = found["status"]
     ended = _terminated(found)
     said = "".join(client.logs(name))

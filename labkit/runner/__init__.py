@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit import __version__, paths
 from labkit.errors import LabError
@@ -24,6 +25,7 @@ from labkit.runner.progress import Progress
 from labkit.runner.report import CellError, Notebook, Report, summary
 
 if TYPE_CHECKING:
+    from labkit.runner.execute import Deadline
     from labkit.runner.kernels import Nursery
     from labkit.runner.session import Session
 
@@ -42,28 +44,35 @@ def run(
     cell_timeout: float = 600,
 ) -> Report:
     """Execute the notebooks of files and folders `given` and write `out`/{notebooks/, report.json, junit.xml,
-    report.html}. A notebook's failure is a result, not an error; LabError where a run can't begin."""
+    report.html}. A notebook's failure is a result, not an error; LabError where a run can't begin. On SIGINT or SIGTERM
+    the report is written, with what did not end as not-run, and KeyboardInterrupt raised."""
     sources = find(given)
     values = {name: typed(value) for name, value in (parameters or {}).items()}
     check_parameters(sources, values)
     folder = _folder(Path(out))
     started = time.monotonic()
 
-    from labkit.runner.execute import Limits
     from labkit.runner.session import Session
 
     progress = Progress(sources)
     report = Report([], engine=engine, versions=versions(), parameters=values)
-    session = Session(engine, cluster_name)
+    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sources))
+    work = _Work(session, folder, values, (cell_timeout, timeout), progress)
     try:
-        with session, ThreadPoolExecutor(1) as helper:
-            starting = helper.submit(session.up)
-            with _nursery(folder, sources) as nursery:
+        with _terminable(), session, ThreadPoolExecutor(1) as helper:
+            starting = helper.submit(session.up, [s.name for s in sources])
+            with _nursery(folder, sources) as work.nursery:
                 starting.result()
-                work = _Work(session, nursery, folder, values, Limits(cell_timeout, timeout), progress)
-                report.notebooks = work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
+                work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
+    except LabError as error:
+        if not session.own:
+            raise
+        work.infra(sources, error)
+    except KeyboardInterrupt:
+        work.stop()
     finally:
         progress.close()
+    report.notebooks = work.results(sources)
     report.left_behind = session.left_behind
     report.seconds = round(time.monotonic() - started, 3)
     report.write(folder)
@@ -71,10 +80,24 @@ def run(
     from labkit.runner import page
 
     page.write(report, folder)
-    print(
-        f"{report.table()}\n\n{summary(report.notebooks)} in {report.seconds:.1f} s; the report is {folder / 'report.html'}"
-    )
+    count = f"{summary(report.notebooks)} in {report.seconds:.1f} s"
+    print(f"{report.table()}\n\n{count}; the report is {folder / 'report.html'}")
+    if work.stopped.is_set():
+        raise KeyboardInterrupt
     return report
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, with which CI systems end a job, is taken as Ctrl-C: a run cleans up after itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _folder(out: Path) -> Path:
@@ -105,31 +128,51 @@ class _Work:
     """The notebooks of one run and what they share."""
 
     def __init__(
-        self, session: Session, nursery: Nursery | None, folder: Path, values: dict, limits: object, progress: Progress
+        self,
+        session: Session,
+        folder: Path,
+        values: dict[str, Any],
+        limits: tuple[float, float],
+        progress: Progress,
     ) -> None:
-        self.session, self.nursery, self.folder = session, nursery, folder
-        self.values, self.limits, self.progress = values, limits, progress
+        self.session, self.folder, self.values, self.limits, self.progress = session, folder, values, limits, progress
+        self.nursery: Nursery | None = None
         self.stopped = threading.Event()
+        self.deadlines: set[Deadline] = set()
+        self.done: dict[str, Notebook] = {}
 
-    def all(self, sources: Sequence[Source], jobs: int) -> list[Notebook]:
-        """Every source's result, in the order given; Ctrl-C lets those under way end and leaves the others not-run."""
-        together = [s for s in sources if not s.exclusive]
-        alone = [s for s in sources if s.exclusive]
-        results: dict[str, Notebook] = {}
-        for group, width in ((together, jobs), (alone, 1)):
+    def all(self, sources: Sequence[Source], jobs: int) -> None:
+        """Run every source: those that must run alone last. Ctrl-C ends those under way."""
+        for group, width in (([s for s in sources if not s.exclusive], jobs), ([s for s in sources if s.exclusive], 1)):
             with ThreadPoolExecutor(width) as pool:
+                futures = [pool.submit(self.one, source) for source in group]
                 try:
-                    for result in pool.map(self.one, group):
-                        results[result.name] = result
+                    for future in futures:
+                        future.result()
                 except KeyboardInterrupt:
-                    self.stopped.set()
-        return [results.get(s.name) or Notebook(s.name, "not-run", 0.0, sha256=s.sha256) for s in sources]
+                    self.stop()
+                    raise
 
-    def one(self, source: Source) -> Notebook:
-        from labkit.runner.execute import execute
+    def stop(self) -> None:
+        self.stopped.set()
+        for deadline in list(self.deadlines):
+            deadline.end()
+
+    def results(self, sources: Sequence[Source]) -> list[Notebook]:
+        """Every source's result, in the order given."""
+        return [self.done.get(s.name) or Notebook(s.name, "not-run", 0.0, sha256=s.sha256) for s in sources]
+
+    def infra(self, sources: Sequence[Source], error: LabError) -> None:
+        """The cluster could not be had: so it is told of each notebook."""
+        for source in sources:
+            told = CellError(-1, type(error).__name__, str(error))
+            self.done.setdefault(source.name, Notebook(source.name, "infra", 0.0, error=told, sha256=source.sha256))
+
+    def one(self, source: Source) -> None:
+        from labkit.runner.execute import Limits, execute
 
         if self.stopped.is_set():
-            return Notebook(source.name, "not-run", 0.0, sha256=source.sha256)
+            return
         self.progress.started(source)
         start = time.monotonic()
         try:
@@ -137,17 +180,20 @@ class _Work:
                 source,
                 self.folder,
                 parameters=self.values,
-                environment=self.session.environment(source.name),
+                environment=self.session.environments[source.name],
                 nursery=self.nursery,
-                limits=self.limits,  # type: ignore[arg-type]
+                limits=Limits(*self.limits),
                 on_cell=lambda: self.progress.cell(source),
+                deadlines=self.deadlines,
             )
         except Exception as error:
             seconds = round(time.monotonic() - start, 3)
             told = CellError(-1, type(error).__name__, str(error))
             result = Notebook(source.name, "infra", seconds, error=told, sha256=source.sha256)
+        if self.stopped.is_set() and not result.passed:
+            result.outcome, result.error = "not-run", CellError(-1, "Interrupted", "the run was ended")
+        self.done[source.name] = result
         self.progress.finished(result)
-        return result
 
 
 def versions() -> dict[str, str]:

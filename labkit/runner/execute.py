@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,10 @@ class Deadline:
 
     def _end(self) -> None:
         self.passed = True
+        self.end()
+
+    def end(self) -> None:
+        """Kill the notebook's kernel now."""
         for kernel in self.kernels:
             process = getattr(kernel.provisioner, "process", None)
             if process:
@@ -116,11 +121,12 @@ def execute(
     nursery: Nursery | None,
     limits: Limits,
     on_cell: Callable[[], None] = lambda: None,
+    deadlines: set[Deadline] | None = None,
 ) -> Notebook:
     """Run one notebook and write it to `folder`/notebooks/NAME.ipynb; whatever goes wrong is the result's outcome.
 
     The kernel works in the notebook's own folder with `environment` on top of this process's. Parameters that the
-    notebook does not declare are left out.
+    notebook does not declare are left out. While it runs its deadline is in `deadlines`: ending that ends the notebook.
     """
     out = folder / "notebooks" / f"{source.name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +134,7 @@ def execute(
     start = time.monotonic()
     trouble: BaseException | None = None
     exit_status: list[int | None] = []
-    with Deadline(limits.notebook) as deadline:
+    with Deadline(limits.notebook) as deadline, _listed(deadline, deadlines):
         kind = manager_class(nursery, source.path.parent, environment)
         watched = _watched(kind, deadline, exit_status)
         try:
@@ -158,6 +164,17 @@ def execute(
         if not isinstance(trouble, PapermillExecutionError):
             _leave_trace(out, result)
     return result
+
+
+@contextmanager
+def _listed(deadline: Deadline, deadlines: set[Deadline] | None) -> Iterator[None]:
+    if deadlines is not None:
+        deadlines.add(deadline)
+    try:
+        yield
+    finally:
+        if deadlines is not None:
+            deadlines.discard(deadline)
 
 
 def _watched(kind: Any, deadline: Deadline, exit_status: list[int | None]) -> Any:

@@ -11,13 +11,14 @@ import os
 import re
 import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 import yaml
 
-from labkit import cluster, namespaces
+from labkit import client, cluster, namespaces
 from labkit.errors import LabError
 
 MARK = "LABKIT_RUN"
@@ -25,14 +26,19 @@ PATIENCE = 1.0  # seconds that a process may take to end by itself after the clu
 
 
 class Session:
-    """A context: `up()` starts the cluster, on exit the run's own one is gone with its state."""
+    """A context: `up()` starts the cluster; on exit the run's own one is gone with its state, and of one that was there
+    before the run's namespaces."""
 
     def __init__(self, engine: str, name: str | None = None, prewarm: bool = False) -> None:
+        if engine not in cluster.ENGINES:
+            raise LabError(f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(cluster.ENGINES)}")
         self.engine, self.prewarm = engine, prewarm
         self.own = name is None
         self.name = name or "run"
         self.id = uuid.uuid4().hex
         self.left_behind: list[str] = []
+        self.environments: dict[str, dict[str, str]] = {}
+        self._namespaces: list[str] = []
         self._before: dict[str, str | None] = {}
 
     def __enter__(self) -> Session:
@@ -43,18 +49,21 @@ class Session:
         os.environ.update(changes, LABKIT_CLUSTER=self.name)
         return self
 
-    def up(self) -> None:
-        """Have the cluster, and this process's clients talk to it; LabError where it can't be had."""
+    def up(self, notebooks: Sequence[str]) -> None:
+        """Have the cluster, and in `environments` what each notebook's kernel needs; LabError where it can't be had."""
         with cluster.prewarmed() if self.prewarm else contextlib.nullcontext():
             found = cluster.up(self.name, self.engine) if self.own else cluster.status(self.name)
         if found["state"] != "running":
             raise LabError(f"the cluster {self.name!r} is {found['state']}", f"labkit up --name {self.name}")
         os.environ["KUBECONFIG"] = found["kubeconfig"]
         self.kubeconfig = Path(found["kubeconfig"])
+        for notebook in notebooks:
+            self.environments[notebook] = self._environment(notebook)
 
-    def environment(self, notebook: str) -> dict[str, str]:
+    def _environment(self, notebook: str) -> dict[str, str]:
         """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default."""
         namespace = namespace_of(notebook) + ("" if self.own else f"-{self.id[:5]}")
+        self._namespaces.append(namespace)
         namespaces.prepare(namespace)
         config = yaml.safe_load(self.kubeconfig.read_text())
         for context in config["contexts"]:
@@ -76,6 +85,9 @@ class Session:
         try:
             if self.own:
                 cluster.down(self.name, purge=True)
+            else:
+                for namespace in self._namespaces:
+                    client.remove("namespace", namespace)
         finally:
             for key, value in self._before.items():
                 os.environ.pop(key, None) if value is None else os.environ.update({key: value})

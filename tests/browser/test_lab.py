@@ -1,0 +1,144 @@
+"""JupyterLab as a student has it: `labkit lab`, a notebook opened in Chromium, all cells run.
+
+Screenshots go to $LABKIT_SCREENSHOTS when it is set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+
+from labkit import cluster
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+
+
+@dataclass
+class Lab:
+    """A running `labkit lab`: its address with the token, and the work folder."""
+
+    url: str
+    folder: Path
+
+    def open(self, page: Any, notebook: str) -> None:
+        page.goto(self.url.replace("/lab?", f"/lab/tree/notebooks/{notebook}?reset&"))
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """`labkit lab --no-browser` on a free port, with a home of its own. At the end nothing of it may be left."""
+    home, work = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
+    environment = {k: v for k, v in os.environ.items() if k not in ("LABKIT_CLUSTER", "KUBECONFIG", "LABKIT_RUN")}
+    environment |= {"LABKIT_HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / "jupyter")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "labkit.cli", "lab", "--no-browser", "--port", "0", "--dir", str(work)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield Lab(_address(process), work)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+        os.environ["LABKIT_HOME"] = str(home)
+        cluster.down(purge=True)
+        del os.environ["LABKIT_HOME"]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(home) in " ".join(p.info["cmdline"] or [])]
+
+
+def _address(process: subprocess.Popen[bytes]) -> str:
+    said = b""
+    assert process.stdout
+    while select.select([process.stdout], [], [], 60)[0]:
+        piece = os.read(process.stdout.fileno(), 65536)
+        said += piece
+        if found := re.search(rb"http://127\.0\.0\.1:\d+/lab\?token=\w+", said):
+            return found[0].decode()
+        if not piece:
+            break
+    raise AssertionError(said.decode())
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("no Chromium here")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+def run_all(page: Any, seconds: float) -> None:
+    """Run > Run All Cells, and wait until the kernel has done it."""
+    page.get_by_role("menuitem", name="Run").click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=busy]").wait_for(timeout=20_000)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=1000 * seconds)
+
+
+def saved(page: Any, lab: Lab, notebook: str) -> Any:
+    """The notebook as JupyterLab saves it."""
+    with page.expect_response(lambda r: r.request.method == "PUT" and notebook in r.url):
+        page.locator("[data-jp-item-name=save]").click()
+    return nbformat.read(lab.folder / "notebooks" / notebook, as_version=4)
+
+
+def test_a_student_opens_the_first_notebook_and_runs_it(lab: Lab, page: Any) -> None:
+    lab.open(page, "00_setup.ipynb")
+    assert not page.get_by_text("notified about official Jupyter news").count(), "nothing asks for anything"
+    run_all(page, 120)
+    picture(page, "00")
+    outputs = outputs_of(saved(page, lab, "00_setup.ipynb"))
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 1
+    said = "".join(o.get("text", "") for o in outputs)
+    assert said.count("Passed: ") == 2
+
+
+def test_the_live_view_is_one_figure_redrawn_in_place(lab: Lab, page: Any) -> None:
+    lab.open(page, "13_end_to_end.ipynb")
+    assert page.locator(".jp-RenderedMermaid").count() == 1, "the system's diagram is drawn"
+    page.get_by_role("menuitem", name="Run").click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    images = page.locator(".jp-RenderedImage img")
+    images.first.wait_for(timeout=60_000)
+    for number in range(4):
+        shown = images.first.get_attribute("src")
+        page.wait_for_function("s => document.querySelector('.jp-RenderedImage img').src != s", arg=shown)
+        assert images.count() == 1
+        picture(page, f"13-live-{number}")
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=200_000)
+    outputs = outputs_of(saved(page, lab, "13_end_to_end.ipynb"))
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert "".join(o.get("text", "") for o in outputs).count("Passed: ") == 2
+
+
+def outputs_of(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def picture(page: Any, name: str) -> None:
+    if folder := os.environ.get("LABKIT_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")
