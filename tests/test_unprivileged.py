@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from labkit import cluster
 
 ROOT = Path(__file__).parent.parent
 NOBODY = 65534
@@ -93,6 +96,25 @@ def test_an_ordinary_user_has_a_cluster_whose_pods_are_isolated(python: str, hom
     finally:
         down = as_nobody(python, home, "-m", "labkit.cli", "down", "--purge", "--name", "mine")
     assert down.returncode == 0, down.stderr
+
+
+def test_two_users_of_a_host_never_meet(
+    python: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    own = cluster.up("mine")
+    try:
+        assert as_nobody(python, home, "-m", "labkit.cli", "up", "--name", "mine").returncode == 0
+        said = as_nobody(python, home, "-m", "labkit.cli", "status", "--name", "mine", "-o", "json")
+        theirs = json.loads(said.stdout)
+        assert theirs["state"] == "running"
+        assert theirs["api"] != own["api"]
+        assert not set(theirs["daemons"].values()) & set(own["daemons"].values())
+        assert as_nobody(python, home, "-m", "labkit.cli", "down", "--purge", "--name", "mine").returncode == 0
+        assert cluster.status("mine")["daemons"] == own["daemons"]
+    finally:
+        as_nobody(python, home, "-m", "labkit.cli", "down", "--purge", "--name", "mine")
+        cluster.down("mine")
 
 
 def test_a_users_cluster_is_closed_to_other_users(python: str, home: Path) -> None:

@@ -77,6 +77,8 @@ def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
     own(folder.run)
     with _writing(folder), _alone(folder):
         info = read_info(folder)
+        if not info and any(daemon(folder, name).alive for name in DAEMONS):
+            raise LabError(f"{folder.info} is gone, but the cluster runs", "labkit down, then labkit up")
         if daemon(folder, "kubelet").alive:
             credentials.prepare(folder, info["port"])  # a kubeconfig that was deleted is back
             if port and port != info["port"]:
@@ -252,12 +254,15 @@ def _end(folder: ClusterFolder, process: Daemon) -> None:
 
 
 def _delete(root: Path) -> None:
-    def writable(function: Any, path: str, _error: Any) -> None:
-        os.chmod(Path(path).parent, 0o700)
-        os.chmod(path, 0o700)
-        function(path)
+    shutil.rmtree(root, onerror=_delete_by_force)
 
-    shutil.rmtree(root, onerror=writable)
+
+def _delete_by_force(function: Any, path: str, _error: Any) -> None:
+    """Try again what a missing permission has prevented; whatever a link leads to keeps its own."""
+    os.chmod(os.path.dirname(path), 0o700)
+    if not os.path.islink(path):
+        os.chmod(path, 0o700)
+    function(path)
 
 
 def status(folder: ClusterFolder) -> dict[str, Any]:

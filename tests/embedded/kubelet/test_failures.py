@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -85,6 +87,19 @@ def test_pods_that_restart_are_back_after_the_cluster_was_down(folder: ClusterFo
     pod = kube.until("always", lambda p: "running" in container(p)["state"] and container(p)["restartCount"] == 1)
     assert container(pod)["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
     assert phase(kube.ended("never")) == "Failed"
+
+
+def test_a_kubelet_waits_for_a_server_that_is_there_but_does_not_answer(tmp_path):
+    with running_cluster(tmp_path) as folder:
+        engine.down(folder)
+        held = f"lock.hold(Path({str(folder.run / 'server.lock')!r}), 'server')"
+        code = f"import time; from pathlib import Path; from labkit.embedded import lock; f = {held}; time.sleep(3)"
+        with subprocess.Popen([sys.executable, "-c", code]):
+            until(lambda: engine.daemon(folder, "server").alive)
+            engine.up(folder)
+        kube = Kube(folder, "default")
+        kube.pod("again", ["true"])
+        assert phase(kube.ended("again")) == "Succeeded"
 
 
 def test_a_server_that_cannot_start_is_told_within_seconds(tmp_path):
