@@ -64,8 +64,9 @@ def _zip(source: Path, target: Path, name: str) -> None:
         for folder, folders, files in os.walk(source):
             inner = Path(name) / Path(folder).relative_to(source)
             for entry in files:
-                if (Path(folder) / entry).is_file():
-                    archive.write(Path(folder) / entry, inner / entry)
+                path = Path(folder) / entry
+                if path.is_file() and path.resolve().is_relative_to(source.resolve()):  # a link may lead out of the pod
+                    archive.write(path, inner / entry)
             if not files and not folders:
                 archive.mkdir(str(inner))
 

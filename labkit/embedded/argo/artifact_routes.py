@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import mimetypes
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import PurePosixPath
 from typing import Any
@@ -88,7 +89,7 @@ def _secret(store: Store, namespace: str, name: str) -> Object:
 def _headers(key: str) -> dict[str, str]:
     kind, encoding = mimetypes.guess_type(key)
     media = "application/gzip" if encoding == "gzip" else kind or "application/octet-stream"
-    name = PurePosixPath(key).name.replace('"', "'").encode("ascii", "replace").decode()
+    name = re.sub(r"[^ !#-~]", "_", PurePosixPath(key).name)
     return SAFE | {"Content-Type": media, "Content-Disposition": f'filename="{name}"'}
 
 
@@ -148,6 +149,7 @@ async def file(request: Request) -> Response:
     return await _serve(request, side, request.path_params.get("file", "").strip("/"))
 
 
+ROOTS = ("/artifacts/", "/input-artifacts/", "/artifacts-by-uid/", "/input-artifacts-by-uid/", "/artifact-files/")
 routes = [
     Route("/artifacts/{namespace}/{name}/{node}/{artifact}", output),
     Route("/input-artifacts/{namespace}/{name}/{node}/{artifact}", input_),

@@ -33,10 +33,13 @@ class Folder:
     root: Path
 
     def path(self, key: str) -> Path:
+        """Where `key` lies; TaskError where that is outside: a folder that was stored may hold links of a container."""
         parts = PurePosixPath("/" + key).parts[1:]
-        if not parts or ".." in parts or "\0" in key:
+        found = self.root.joinpath(*parts)
+        inside = parts and ".." not in parts and "\0" not in key
+        if not inside or not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(self.root)):
             raise TaskError(f"the artifact's key {key!r} leaves its repository")
-        return self.root.joinpath(*parts)
+        return found
 
     async def save(self, source: Path, key: str) -> None:
         """Copy a file or folder to its key; a `source` that `stage` gave is moved."""
@@ -44,7 +47,8 @@ class Folder:
         staged = source if source.name.startswith(".staged-") and source.parent == target.parent else self.stage(key)
         if staged != source:
             await asyncio.to_thread(_copy, source, staged)
-        archives.remove(target) if target.is_dir() or staged.is_dir() else None
+        if target.is_dir() or staged.is_dir():
+            archives.remove(target)
         os.replace(staged, target)
 
     def stage(self, key: str) -> Path:

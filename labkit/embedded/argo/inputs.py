@@ -96,11 +96,13 @@ async def _get(source: Object, target: Path) -> None:
 
 
 def _chmod(path: Path, artifact: Object) -> None:
+    """Give the artifact its mode. Links are left alone: they lead elsewhere here than in the container."""
     mode = artifact.get("mode")
-    if mode is None:
+    if mode is None or path.is_symlink():
         return
     os.chmod(path, mode)
     if artifact.get("recurseMode") and path.is_dir():
         for inner, folders, files in os.walk(path):
-            for entry in (*folders, *files):
-                os.chmod(Path(inner) / entry, mode)
+            for entry in (Path(inner) / name for name in (*folders, *files)):
+                if not entry.is_symlink():
+                    os.chmod(entry, mode)

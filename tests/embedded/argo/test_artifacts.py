@@ -158,6 +158,51 @@ def test_an_archive_that_climbs_out_of_its_folder_is_refused(served: Served, tmp
         assert not list(pod.path("main", "/").rglob("evil"))
 
 
+def test_a_link_that_a_container_left_in_a_folder_leads_nobody_out_of_the_repository(
+    served: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("of the host")
+
+    def play(pod: Pod) -> None:
+        pod.write("/out/file", "x")
+        pod.path("main", "/out").joinpath("link").symlink_to(tmp_path / "secret")
+
+    outcome, _ = run(served, output({"name": "o", "path": "/out", "archive": {"none": {}}}), "wait", play)
+    assert (outcome.code, outcome.message) == (0, "")
+    key = saved(served)[0]["s3"]["key"] + "/link"
+    outcome, _ = run(served, takes({"name": "i", "path": "/in", "s3": {"key": key}}), "init", fresh)
+    assert outcome.message == f"artifact i failed to load: the artifact's key '{key}' leaves its repository"
+    with pytest.raises(TaskError, match="leaves its repository"):
+        artifacts.Folder(served.home / "artifacts/default").path(key)
+
+
+def test_a_zip_holds_no_file_that_a_link_leads_to_outside(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the host")
+
+    def play(pod: Pod) -> None:
+        pod.write("/out/file", "x")
+        pod.path("main", "/out").joinpath("inside").symlink_to("file")
+        pod.path("main", "/out").joinpath("link").symlink_to(tmp_path / "secret")
+
+    run(served, output({"name": "o", "path": "/out", "archive": {"zip": {}}}), "wait", play)
+    with zipfile.ZipFile(served.home / "artifacts/default" / saved(served)[0]["s3"]["key"]) as archive:
+        assert sorted(archive.namelist()) == ["out/file", "out/inside"]
+
+
+def test_a_mode_is_given_to_files_and_not_to_what_links_lead_to(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the host")
+    (tmp_path / "secret").chmod(0o600)
+    folder = served.home / "artifacts/default/made"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("x")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    asked = {"name": "i", "path": "/in", "mode": 0o755, "recurseMode": True, "s3": {"key": "made"}}
+    outcome, pod = run(served, takes(asked), "init")
+    assert (outcome.code, outcome.message) == (0, "")
+    assert stat.S_IMODE((pod.path("main", "/in") / "file").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
 def test_mains_log_is_kept_where_the_repository_wants_it(served: Served) -> None:
     template = {"name": "t", "container": {}, "archiveLocation": {"archiveLogs": True, "s3": {"key": "logs/x"}}}
     outcome, _ = run(served, template, "wait", lambda p: p.print("hello"))
