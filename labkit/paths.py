@@ -50,7 +50,8 @@ def own(folder: Path) -> Path:
     """Make `folder`, readable by its owner only; LabError when it belongs to somebody else or can't be made."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
+        shared = [part for part in folder.parents if part.name == _name()]  # made in a place where anybody may make it
+        if any(part.stat().st_uid != os.getuid() for part in (folder, *shared)):
             raise LabError(f"{folder} belongs to another user", "set LABKIT_HOME to a folder of your own")
     except (PermissionError, OSError) as error:
         if isinstance(error, LabError):
@@ -61,8 +62,12 @@ def own(folder: Path) -> Path:
     return folder
 
 
+def _name() -> str:
+    return f"labkit-{os.getuid()}"
+
+
 def _private(base: Path, of: Path) -> Path:
-    return base / f"labkit-{os.getuid()}" / hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
+    return base / _name() / hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -74,3 +74,12 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, t
 
 def test_a_folder_of_ones_own_is_private(tmp_path: Path) -> None:
     assert paths.own(tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a folder of another user")
+def test_a_folder_for_sockets_below_one_that_somebody_else_has_made_first_is_refused(tmp_path: Path) -> None:
+    theirs = tmp_path / f"labkit-{os.getuid()}"
+    theirs.mkdir(mode=0o777)
+    os.chown(theirs, 4711, 4711)
+    with pytest.raises(LabError, match="belongs to another user"):
+        paths.own(theirs / "abcdef")

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from labkit.client.connection import ACCOUNT, api
@@ -16,14 +16,15 @@ from labkit.client.connection import namespace as own_namespace
 from labkit.errors import LabError
 
 PORTS = "labkit.dev/ports"  # Service port -> port on this host, where the cluster's Services are proxied locally
-_forwards: dict[tuple[str, str, int], str] = {}
+_forwards: dict[tuple[str, str, str, int], str] = {}  # by the cluster's address and the Service
 
 
 def address(service: str, port: int | None = None, namespace: str | None = None) -> str:
     """`HOST:PORT` at which this process reaches the Service, its first port unless one is named. LabError where there is
     no such Service or nothing behind it."""
     prefix = service.upper().replace("-", "_")
-    if port is None and f"{prefix}_SERVICE_PORT" in os.environ and (ACCOUNT / "token").exists():
+    here = namespace is None and port is None  # the environment has the first ports of the pod's own namespace
+    if here and f"{prefix}_SERVICE_PORT" in os.environ and (ACCOUNT / "token").exists():
         return f"{os.environ[f'{prefix}_SERVICE_HOST']}:{os.environ[f'{prefix}_SERVICE_PORT']}"
     space = namespace or own_namespace()
     found = _service(service, space)
@@ -31,7 +32,7 @@ def address(service: str, port: int | None = None, namespace: str | None = None)
     local = json.loads((found["metadata"].get("annotations") or {}).get(PORTS, "{}"))
     if str(number) in local:
         return f"127.0.0.1:{local[str(number)]}"
-    key = (space, service, number)
+    key = (api().configuration.host, space, service, number)
     if key not in _forwards:
         _forwards[key] = _serve(service, space, number).address
     return _forwards[key]
@@ -97,6 +98,8 @@ class _Tunnel:
         threading.Thread(target=self._accept, daemon=True, name=f"forward-{service}").start()
 
     def close(self) -> None:
+        with suppress(OSError):  # where it is an error it isn't needed
+            self.listener.shutdown(socket.SHUT_RDWR)  # a thread that waits in accept() would keep it open
         self.listener.close()
 
     def _accept(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.request
 from pathlib import Path
 
@@ -115,6 +116,9 @@ def test_a_service_is_reached_by_its_address_and_by_a_forwarded_port() -> None:
         for where in (client.address("web"), forwarded):
             with urllib.request.urlopen(f"http://{where}/", timeout=10) as answer:
                 assert answer.status == 200
+    host, port = forwarded.split(":")
+    with pytest.raises(ConnectionRefusedError):  # the port lives as long as the block
+        socket.create_connection((host, int(port)), timeout=5).close()
     with pytest.raises(LabError, match="there is no Service absent"):
         client.address("absent")
 
