@@ -42,6 +42,7 @@ def create(
     """
     maker = _Maker(Path(folder).expanduser().absolute())
     checks.docker()
+    kind = Path(programs.kind(versions.table()["kind"]))
     node = versions.node(kubernetes)
     if "node" in (stand_ins or {}):
         node = Image("node", (stand_ins or {})["node"])
@@ -62,7 +63,7 @@ def create(
     maker.image("lab", [versions.LAB, lab_image.packages_name()])
     for name in manifests.OPERATORS:
         maker.text(f"manifests/{name}.yaml", manifests.render(name, (upstream or {}).get(name)))
-    maker.copy("bin/kind", Path(programs.kind(versions.table()["kind"])))
+    maker.copy("bin/kind", kind)
     for path in lab_image.datasets():
         maker.copy(f"datasets/fashion-mnist/{path.name}", path)
     if with_wheels:
