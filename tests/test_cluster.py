@@ -17,6 +17,7 @@ import pytest
 from kubernetes import client, config
 
 from labkit import cluster, paths
+from labkit.embedded import engine as embedded
 from labkit.errors import LabError
 
 
@@ -178,3 +179,15 @@ def test_importing_labkit_never_imports_tensorflow() -> None:
     modules = "labkit, labkit.cluster, labkit.client, labkit.cli, labkit.runner, labkit.embedded.server, labkit.checks"
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_deleting_by_force_does_not_reach_what_a_link_leads_to(tmp_path: Path) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "volume"
+    precious.write_text("mine")
+    precious.chmod(0o640)
+    folder.mkdir()
+    for name, target in (("link", precious), ("dangling", tmp_path / "nothing")):
+        (folder / name).symlink_to(target)
+        embedded._delete_by_force(os.unlink, str(folder / name), None)
+    assert not any(folder.iterdir())
+    assert precious.stat().st_mode & 0o777 == 0o640
