@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.embedded.admission import quantity
+from labkit.embedded import quantity
 from labkit.embedded.admission.causes import Causes, refuse
 from labkit.embedded.admission.pod_defaults import fill, quantities
 from labkit.embedded.resources import CLAIMS, STORAGECLASSES

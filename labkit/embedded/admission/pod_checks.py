@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from labkit.embedded.admission import quantity
+from labkit.embedded import quantity
 from labkit.embedded.admission.causes import NEGATIVE, Causes, qualified_errors
 from labkit.embedded.admission.pod_defaults import PROBES
 from labkit.embedded.store import Object

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.embedded.admission import quantity
+from labkit.embedded import quantity
 from labkit.embedded.status import bad_request
 from labkit.embedded.store import Object
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from weakref import WeakKeyDictionary
 
-from labkit.embedded import ports
-from labkit.embedded.admission import quantity
+from labkit.embedded import ports, quantity
 from labkit.embedded.controllers.pods import finished
 from labkit.embedded.resources import PODS
 from labkit.embedded.store import Event, Object, Store

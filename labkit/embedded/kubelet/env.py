@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from labkit.embedded.kubelet import quantity
+from labkit.embedded import quantity
 
 Object = dict[str, Any]
 

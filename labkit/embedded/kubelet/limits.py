@@ -10,7 +10,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from labkit.embedded.kubelet import quantity, volumes
+from labkit.embedded import quantity
+from labkit.embedded.kubelet import volumes
 from labkit.embedded.kubelet.status import Verdict
 from labkit.embedded.runtime import limits as memory
 from labkit.embedded.runtime.launch import Process

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.embedded import services
-from labkit.embedded.kubelet import env, kubelet, quantity, status, volumes, web
+from labkit.embedded import quantity, services
+from labkit.embedded.kubelet import env, kubelet, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read

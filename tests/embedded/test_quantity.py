@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.embedded.admission import quantity
+from labkit.embedded import quantity
 
 
 @pytest.mark.parametrize(("given_", "canonical"), [
