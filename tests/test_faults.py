@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -220,6 +221,16 @@ def test_a_deleted_kubeconfig_is_back_with_the_next_up(home: Path) -> None:
     assert folder.kubeconfig.stat().st_mode & 0o077 == 0
     api = config.new_client_from_config(str(folder.kubeconfig))
     assert client.CoreV1Api(api).list_node().items
+
+
+def test_a_port_that_somebody_took_meanwhile_is_replaced_by_another(home: Path) -> None:
+    before = cluster.up("a")["api"]
+    cluster.down("a")
+    with socket.create_server(("127.0.0.1", int(before.rpartition(":")[2]))):
+        assert labkit("up", "--name", "a").returncode == 0
+        assert cluster.status("a")["api"] != before
+        api = config.new_client_from_config(str(paths.cluster("a").kubeconfig))
+        assert client.CoreV1Api(api).list_node().items
 
 
 def test_a_damaged_tokens_file_is_named_and_made_anew(home: Path) -> None:

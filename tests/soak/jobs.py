@@ -5,6 +5,7 @@ Every program appends its pod's name to the file `ran` on a claim; how many ther
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -65,6 +66,18 @@ def until(http: httpx.Client, path: str, holds, seconds: float = LONG) -> Object
     raise AssertionError(f"{path} within {seconds} s: {found.get('status')}")
 
 
+def story(http: httpx.Client, selector: str) -> str:
+    """What became of the pods, for a failure's text: their statuses and their events."""
+    lines = []
+    for found in patiently(http, "GET", PODS, params={"labelSelector": selector}).json()["items"]:
+        name = found["metadata"]["name"]
+        lines.append(f"{name}: {json.dumps(found.get('status'))}")
+        params = {"fieldSelector": f"involvedObject.name={name}"}
+        events = patiently(http, "GET", f"{ROOT}/events", params=params).json()["items"]
+        lines += [f"  {e['reason']}: {e.get('message')}" for e in events if e["type"] == "Warning"]
+    return "\n".join(lines)
+
+
 def true(obj: Object, *types: str) -> bool:
     conditions = obj.get("status", {}).get("conditions") or ()
     return any(c["type"] in types and c["status"] == "True" for c in conditions)
@@ -82,7 +95,8 @@ def job_is_right(http: httpx.Client, name: str, ran: Ran) -> None:
     found = until(http, f"{JOBS}/{name}", lambda j: true(j, "Complete", "Failed"))
     assert true(found, "Complete"), found["status"]
     status = found["status"]
-    assert (status["succeeded"], status.get("failed", 0), status.get("active", 0)) == (5, 0, 0), status
+    numbers = (status["succeeded"], status.get("failed", 0), status.get("active", 0))
+    assert numbers == (5, 0, 0), story(http, f"job-name={name}")
     assert sorted(ran(name).values()) == [1] * 5, f"{name}: {ran(name)}"
 
 
