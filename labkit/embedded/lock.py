@@ -33,6 +33,12 @@ def hold(path: Path, what: str) -> IO[str]:
     return file
 
 
+def keep(path: Path, what: str) -> None:
+    """Hold the lock until this process is no more: only the kernel lets go of it, when nothing of the process runs."""
+    with hold(path, what) as file:
+        os.dup(file.fileno())
+
+
 def _try(file: IO[str], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

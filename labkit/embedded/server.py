@@ -161,7 +161,7 @@ def serve(folder: ClusterFolder, port: int | None = None, pipe: int | None = Non
     try:
         for path in (folder.root, folder.run):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = lock.hold(folder.run / "server.lock", "server")
+        lock.keep(folder.run / "server.lock", "server")
         sock = listen(_port(folder) if port is None else port)
         credentials.prepare(folder, sock.getsockname()[1])
     except OSError as error:
@@ -175,7 +175,6 @@ def serve(folder: ClusterFolder, port: int | None = None, pipe: int | None = Non
         Server(configure(app, folder), app, pipe).run([sock])
     finally:
         store.close()
-        held.close()
 
 
 def _ended(number: int, frame: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -40,6 +42,24 @@ def test_who_only_asks_does_not_keep_a_daemon_from_starting(tmp_path: Path) -> N
         threading.Timer(0.5, lambda: fcntl.flock(asking, fcntl.LOCK_UN)).start()
         with lock.hold(path, "server"):
             assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_that_is_kept_ends_with_its_process(tmp_path: Path) -> None:
+    folder = ClusterFolder(tmp_path)
+    folder.run.mkdir()
+    code = f"""
+import atexit, sys
+from pathlib import Path
+from labkit.embedded import engine, lock
+from labkit.paths import ClusterFolder
+folder = ClusterFolder(Path({str(tmp_path)!r}))
+atexit.register(lambda: print(engine.daemon(folder, "server").pid))
+lock.keep(folder.run / "server.lock", "server")
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        said, _ = process.communicate(timeout=30)
+    assert said == f"{process.pid}\n", "held to the very end"
+    assert not engine.daemon(folder, "server").alive
 
 
 def test_a_pipe_tells_readiness_a_reason_or_a_silent_end() -> None:

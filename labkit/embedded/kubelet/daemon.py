@@ -167,7 +167,7 @@ async def _until_free(file: IO[str]) -> None:
 async def run(folder: ClusterFolder, ready: int | None) -> None:
     """The kubelet's life."""
     folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    held = lock.hold(folder.run / "kubelet.lock", "kubelet")
+    lock.keep(folder.run / "kubelet.lock", "kubelet")
     number = port(folder)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -201,7 +201,6 @@ async def run(folder: ClusterFolder, ready: int | None) -> None:
         await kubelet.stop()
         await server.stop()
         keeper.cancel()
-        held.close()
 
 
 async def _start(kubelet, endpoint, server: Server) -> None:  # type: ignore[no-untyped-def]
