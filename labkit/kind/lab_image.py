@@ -24,7 +24,7 @@ HASH = "labkit.dev/source"  # the label that says what an image was made from
 def packages_name() -> str:
     """The lower part's name; its tag is the hash of its recipe, lock and base."""
     digest = hashlib.sha256(versions.base().pull.encode())
-    for name in ("packages.Dockerfile", "packages.txt"):
+    for name in ("packages.Dockerfile", "packages.txt", "slim.py"):
         digest.update((versions.FOLDER / name).read_bytes())
     return f"labkit/packages:{digest.hexdigest()[:12]}"
 
@@ -75,6 +75,7 @@ def build(base: str) -> None:
     if not _there(packages):
         with stage("lab image: packages"), tempfile.TemporaryDirectory(prefix="labkit-image-") as folder:
             context = Path(folder)
+            shutil.copy(versions.FOLDER / "slim.py", context)
             lock = (versions.FOLDER / "packages.txt").read_text()
             machine, python = architecture(), python_of(base)
             held = wheels.holding(lock, wheels.environment(machine, python))
