@@ -111,6 +111,12 @@ def _version(described: dict[str, dict]) -> str:
 def read_manifest(url: str) -> dict:
     """The manifest; `LabError` if the folder has none, or one that does not belong to its own list of shards."""
     name = storage.join(url, MANIFEST)
+    if not storage.exists(name):
+        raise LabError(
+            f"there are no data at {url}: {MANIFEST} is missing",
+            "run the ingestion. If a workflow's ingestion was skipped because it is remembered (memoize), while its disk is "
+            "another one by now: kubectl delete configmap labkit-ingestion, then run the workflow again",
+        )
     manifest = storage.read_json(name)
     try:
         sound = manifest["version"] == _version(manifest["parts"])

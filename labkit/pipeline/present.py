@@ -88,6 +88,7 @@ def summarise(manifest: dict, selection: dict, aggregate: dict, trainings: dict[
         "note": selection["note"],
         "first": selection["first"]["model"],
         "second": selection["second"]["model"],
+        "versions": {place: selection[place]["version"] for place in ("first", "second")},
         "test_accuracy": aggregate["accuracy"],
         "serving": {
             place: {key: value for key, value in served.items() if key != "seconds"}
@@ -116,8 +117,8 @@ def table(result: dict) -> str:
     for place in ("first", "second"):
         served = result["serving"][place]
         lines.append(
-            f"| {place}: {result[place]} | {100 * accuracy[place]:.1f} % | {len(served['pods'])} "
-            f"| {1000 * served['p50']:.1f} | {1000 * served['p99']:.1f} |"
+            f"| {place}: {result[place]}, version {result['versions'][place]} | {100 * accuracy[place]:.1f} % "
+            f"| {len(served['pods'])} | {1000 * served['p50']:.1f} | {1000 * served['p99']:.1f} |"
         )
     lines.append(f"| both together | {100 * accuracy['ensemble']:.1f} % | | | |")
     if result["note"]:

@@ -1,7 +1,8 @@
 """Model selection: every candidate answers the same held-out examples, and the best two go on to serving.
 
 A candidate whose training failed has no result and is left out. If only one is left, both serving steps get it, and the
-report says so.
+report says so. What is chosen becomes a version in the registry, so that it can be said later what served, and from which
+data it came.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from labkit import data
 from labkit.data import storage
 from labkit.errors import LabError
 from labkit.pipeline import step
+from labkit.registry import Registry
 from labkit.serving import Model
 from labkit.training.outputs import RESULT, SAVED_MODEL
 
@@ -26,12 +28,15 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--runs", required=True, metavar="URL", help="folder with one training's output for each model")
     parser.add_argument("--models", required=True, help="the models' names, separated by commas, or as a JSON list")
     parser.add_argument("--out", required=True, metavar="URL", help="folder for selection.json")
+    parser.add_argument("--registry", required=True, metavar="URL", help="folder of the models' versions")
     options = parser.parse_args(arguments)
 
     models = names(options.models)
     validation = data.read(options.data, "validation")
     candidates = [judge(model, storage.join(options.runs, model), validation) for model in models]
     selection = choose(candidates, data.read_manifest(options.data)["version"])
+    for place in ("first", "second"):
+        selection[place] = selection[place] | {"version": registered(Registry(options.registry), selection, place)}
     storage.write_json(storage.join(options.out, SELECTION), selection)
     if selection["note"]:
         print(selection["note"], flush=True)
@@ -80,6 +85,13 @@ def choose(candidates: list[dict], version: str) -> dict:
         "second": able[min(1, len(able) - 1)],
         "note": note.strip(),
     }
+
+
+def registered(registry: Registry, selection: dict, place: str) -> int:
+    """The number of the chosen model's version; the same one again where this step runs again."""
+    chosen = selection[place]
+    measures = {"validation_accuracy": chosen["accuracy"]}
+    return registry.register(chosen["model"], chosen["url"], selection["data"], measures).number
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 from labkit import data
 from labkit.errors import LabError
 from labkit.pipeline import aggregate, asking, ingest, present, select
+from labkit.registry import Registry
 
 
 def test_ingestion_is_done_once_and_again_only_where_data_are_damaged(run_step, tmp_path):
@@ -50,7 +51,8 @@ def test_too_many_examples_are_an_error_with_a_hint(run_step, tmp_path):
 
 
 def selection(run_step, runs, url, out, models="linear,mlp,cnn"):
-    return run_step(select, "--data", url, "--runs", str(runs), "--models", models, "--out", str(out))
+    where = ("--out", str(out), "--registry", f"{out}/registry")
+    return run_step(select, "--data", url, "--runs", str(runs), "--models", models, *where)
 
 
 def test_the_best_two_on_held_out_data_are_selected(run_step, system, tmp_path):
@@ -67,6 +69,25 @@ def test_the_best_two_on_held_out_data_are_selected(run_step, system, tmp_path):
     assert accuracy[outputs["second-model"]] == accuracy[second] >= accuracy[worst]
     assert outputs["first-url"].endswith(f"runs/{outputs['first-model']}/saved_model")
     assert found["note"] == ""
+
+
+def test_what_is_selected_becomes_a_version_of_its_model_once(run_step, system, tmp_path):
+    root, url = system
+    selection(run_step, root / "runs", url, tmp_path)
+    first = json.loads((tmp_path / "selection.json").read_text())["first"]
+    (version,) = Registry(f"{tmp_path}/registry").versions(first["model"])
+    assert (version.number, version.model) == (first["version"], first["url"]) == (1, first["url"])
+    assert version.data == data.read_manifest(url)["version"]
+    assert version.measures == {"validation_accuracy": first["accuracy"]}
+    selection(run_step, root / "runs", url, tmp_path)
+    assert Registry(f"{tmp_path}/registry").versions(first["model"]) == [version]
+
+
+def test_data_that_are_not_there_any_more_are_an_error_that_names_the_remedy(run_step, system, tmp_path):
+    code, _, printed = selection(run_step, system[0] / "runs", str(tmp_path / "gone"), tmp_path)
+    assert code == 1
+    assert f"there are no data at {tmp_path}/gone" in printed
+    assert "kubectl delete configmap labkit-ingestion" in printed
 
 
 def test_a_failed_training_is_left_out_and_one_survivor_serves_both(run_step, system, tmp_path):
@@ -132,6 +153,8 @@ def test_both_services_are_asked_and_the_result_is_presented(run_step, services,
     result = json.loads((report / "result.json").read_text())
     assert result == json.loads(outputs["result"])
     assert [each["steps"] for each in result["models"]] == [30, 40, 40]
+    assert result["versions"] == {"first": 1, "second": 1}
+    assert f"first: {result['first']}, version 1 |" in printed
     assert result["data"]["version"] == data.read_manifest(url)["version"]
     for name in ("accuracy", "confusion", "predictions", "latency", "learning"):
         content = (report / f"{name}.png").read_bytes()
