@@ -64,6 +64,7 @@ def run(
             with _nursery(folder, sources) as work.nursery:
                 starting.result()
                 work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
+                session.end_leftovers("/")  # before the kernels' parent ends, and everything below it
     except LabError as error:
         if not session.own:
             raise

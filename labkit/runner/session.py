@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psutil
 import yaml
@@ -22,6 +23,7 @@ from labkit import client, cluster, namespaces
 from labkit.errors import LabError
 
 MARK = "LABKIT_RUN"
+LAST_WORDS = 30  # lines of the logs of a cluster that can't start
 PATIENCE = 1.0  # seconds that a process may take to end by itself after the cluster has
 
 
@@ -31,7 +33,11 @@ class Session:
 
     def __init__(self, engine: str, name: str | None = None, prewarm: bool = False) -> None:
         if engine not in cluster.ENGINES:
-            raise LabError(f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(cluster.ENGINES)}")
+            raise LabError(
+                f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(cluster.ENGINES)}"
+            )
+        if name and (state := cluster.status(name)["state"]) != "running":
+            raise LabError(f"the cluster {name!r} is {state}", f"labkit up --name {name}")
         self.engine, self.prewarm = engine, prewarm
         self.own = name is None
         self.name = name or "run"
@@ -51,14 +57,22 @@ class Session:
 
     def up(self, notebooks: Sequence[str]) -> None:
         """Have the cluster, and in `environments` what each notebook's kernel needs; LabError where it can't be had."""
-        with cluster.prewarmed() if self.prewarm else contextlib.nullcontext():
-            found = cluster.up(self.name, self.engine) if self.own else cluster.status(self.name)
-        if found["state"] != "running":
-            raise LabError(f"the cluster {self.name!r} is {found['state']}", f"labkit up --name {self.name}")
+        found = self._start() if self.own else cluster.status(self.name)
         os.environ["KUBECONFIG"] = found["kubeconfig"]
         self.kubeconfig = Path(found["kubeconfig"])
         for notebook in notebooks:
             self.environments[notebook] = self._environment(notebook)
+
+    def _start(self) -> dict[str, Any]:
+        with cluster.prewarmed() if self.prewarm else contextlib.nullcontext():
+            try:
+                return cluster.up(self.name, self.engine)
+            except LabError as error:
+                # Its logs will be gone with its folder: their last words are said here.
+                said = []
+                with contextlib.suppress(LabError):
+                    said = cluster.daemon_logs(self.name).splitlines()[-LAST_WORDS:]
+                raise LabError("\n".join([error.message, *said]), "labkit doctor") from error
 
     def _environment(self, notebook: str) -> dict[str, str]:
         """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default."""
@@ -75,9 +89,13 @@ class Session:
             "KUBECONFIG": str(path),
             "LABKIT_CLUSTER": self.name,
             "LABKIT_HOME": os.environ.get("LABKIT_HOME", ""),
-            MARK: self.id,
+            MARK: f"{self.id}/{notebook}",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
+
+    def end_leftovers(self, of: str = "") -> None:
+        """End, and note, what the run has left behind: with "/" what its notebooks have."""
+        self.left_behind += end_leftovers(self.id + of)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -91,7 +109,7 @@ class Session:
         finally:
             for key, value in self._before.items():
                 os.environ.pop(key, None) if value is None else os.environ.update({key: value})
-            self.left_behind = end_leftovers(self.id)
+            self.end_leftovers()
             self._folder.cleanup()
 
 
@@ -101,7 +119,7 @@ def namespace_of(notebook: str) -> str:
 
 
 def end_leftovers(mark: str) -> list[str]:
-    """End every process that carries the run's mark, this one and its parents aside; their command lines.
+    """End every process whose mark begins like this, this one and its parents aside; their command lines.
 
     Who is ending already gets a moment to do so: only what stays was left behind.
     """
@@ -109,7 +127,7 @@ def end_leftovers(mark: str) -> list[str]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.pid not in mine and process.environ().get(MARK) == mark:
+            if process.pid not in mine and process.environ().get(MARK, "").startswith(mark):
                 found.append(process)
     _, left = psutil.wait_procs(found, timeout=PATIENCE)
     for process in left:

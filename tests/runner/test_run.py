@@ -1,0 +1,220 @@
+"""`labkit run` as it is typed: exit codes, the reports, what is left behind, Ctrl-C."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import psutil
+import pytest
+
+from labkit import client, cluster
+from labkit.runner.report import OUTCOMES
+
+FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
+CLUSTER = "import labkit.client as c\nprint(c.namespace(), len(c.listing('node')))"
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home of its own, and no process that names this test's folder or carries its mark at the end."""
+    for name in ("LABKIT_CLUSTER", "KUBECONFIG", "LABKIT_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = set(psutil.pids())
+    yield
+    left = [p for p in psutil.process_iter(["cmdline"]) if p.pid not in before and _of(p, tmp_path)]
+    words = [" ".join(p.info["cmdline"] or []) for p in left]
+    for process in left:
+        process.kill()
+    assert not words
+
+
+def _of(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.environ().get("LABKIT_HOME", "").startswith(str(folder))
+    except psutil.Error:
+        return False
+
+
+def notebook(folder: Path, name: str, *cells: str, **metadata: object) -> Path:
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in ("SCALE = 'ci'", *cells)])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    book.metadata.update(metadata)
+    folder.mkdir(exist_ok=True)
+    nbformat.write(book, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "labkit.cli", "run", *map(str, words)]
+
+
+def labkit(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), capture_output=True, text=True, timeout=110)
+
+
+def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Path) -> None:
+    books = tmp_path / "books"
+    notebook(books, "a-good", FIGURE, CLUSTER, "print(SCALE)")
+    notebook(books, "b-wrong", "assert SCALE == 'ci', 'scale is not \\x01 ci'")
+    notebook(books, "c-broken", "1 / 0", exclusive=True)
+    out = tmp_path / "out"
+    ended = labkit(books, "--out", out, "--jobs", "2", "-p", "SCALE", "class")
+    assert ended.returncode == 1, ended.stderr
+    assert "1 passed, 2 failed" in ended.stdout
+    assert "a-good: started" in ended.stderr
+
+    report = json.loads((out / "report.json").read_text())
+    assert [(n["name"], n["outcome"]) for n in report["notebooks"]] == [
+        ("a-good", "passed"),
+        ("b-wrong", "failed"),
+        ("c-broken", "error"),
+    ]
+    assert report["left_behind"] == []
+    assert report["parameters"] == {"SCALE": "class"}
+    assert report["versions"]["kubernetes"] == "30.1.0"
+    for each in report["notebooks"]:
+        assert set(each) == {"name", "outcome", "seconds", "cells", "error", "sha256", "path"}
+        assert each["outcome"] in OUTCOMES
+        assert (out / each["path"]).exists()
+
+    suite = ElementTree.parse(out / "junit.xml").getroot()
+    assert (suite.tag, suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("testsuite", "3", "1", "1")
+    assert [[child.tag for child in case] for case in suite] == [[], ["failure"], ["error"]]
+
+    page = (out / "report.html").read_text()
+    assert page.count("<img") == 1
+    assert "data:image/png;base64," in page
+    good = nbformat.read(out / "notebooks" / "a-good.ipynb", 4)
+    assert "".join(o.get("text", "") for c in good.cells for o in c.outputs).split() == ["nb-a-good", "1", "class"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere.ipynb"], "nowhere.ipynb is no notebook"),
+        (["{books}", "-p", "SCALES", "ci"], "no notebook of this run has a parameter 'SCALES'\n  hint: known: SCALE"),
+        (["{books}", "--engine", "nomad"], "there is no engine 'nomad'"),
+        (["{books}", "--cluster", "nobody"], "the cluster 'nobody' is absent"),
+    ],
+)
+def test_a_run_that_cant_begin_says_why(tmp_path: Path, words: list[str], said: str) -> None:
+    books = notebook(tmp_path / "books", "a", "pass").parent
+    ended = labkit(*[w.format(books=books) for w in words], "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    assert f"labkit: {said}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_cluster_that_cant_start_is_nobodys_wrong_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = notebook(tmp_path / "books", "a", "pass")
+    blocked = tmp_path / "no-sqlite"
+    blocked.mkdir()
+    (blocked / "sqlite3.py").write_text("raise ImportError('no SQLite here')")
+    monkeypatch.setenv("PYTHONPATH", str(blocked))
+    ended = labkit(book, "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["notebooks"][0]
+    assert told["outcome"] == "infra"
+    assert "no SQLite here" in told["error"]["message"]
+
+
+def test_a_process_that_a_notebook_leaves_behind_is_ended_and_told(tmp_path: Path) -> None:
+    daemon = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)"
+    ended = labkit(notebook(tmp_path / "books", "a", daemon), "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    assert "left behind and ended" in ended.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert len(report["left_behind"]) == 1
+    assert "sleep 987" in report["left_behind"][0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_leaves_a_report_and_nothing_else(tmp_path: Path, number: signal.Signals) -> None:
+    books = tmp_path / "books"
+    started = tmp_path / "started"
+    notebook(books, "a", f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep(100)")
+    notebook(books, "b", "pass")
+    process = subprocess.Popen(command(books, "--out", tmp_path / "out", "--jobs", "1"), stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # a file of another process
+    process.send_signal(number)
+    process.communicate(timeout=40)
+    assert process.returncode == 130
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [n["outcome"] for n in report["notebooks"]] == ["not-run", "not-run"]
+    assert report["left_behind"] == []
+    suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    assert suite.get("skipped") == "2"
+
+
+def test_on_a_cluster_that_runs_a_run_leaves_no_namespace(tmp_path: Path) -> None:
+    kubeconfig = cluster.up("mine")["kubeconfig"]
+    try:
+        pods = "import labkit.client as c\nc.apply(POD)\nprint(c.namespace())"
+        pod = "POD = {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'long'}, 'spec': {'containers': ["
+        pod += "{'name': 'main', 'image': 'busybox', 'command': ['sleep', '100']}]}}"
+        ended = labkit(notebook(tmp_path / "books", "a", pod, pods), "--out", tmp_path / "out", "--cluster", "mine")
+        assert ended.returncode == 0, ended.stdout
+        executed = nbformat.read(tmp_path / "out" / "notebooks" / "a.ipynb", 4)
+        assert executed.cells[-1].outputs[0].text.startswith("nb-a-")
+        os.environ["KUBECONFIG"] = kubeconfig
+        names = {n["metadata"]["name"] for n in client.listing("namespace")}
+        assert "default" in names
+        assert not [name for name in names if name.startswith("nb-")]
+        assert cluster.status("mine")["state"] == "running"
+    finally:
+        os.environ.pop("KUBECONFIG", None)
+        cluster.down("mine", purge=True)
+
+
+def test_a_terminal_gets_a_bar_with_the_time_that_is_left(tmp_path: Path) -> None:
+    book = notebook(tmp_path / "books", "a", *["import time; time.sleep(0.3)"] * 4)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 90, 0, 0))
+    process = subprocess.Popen(
+        command(book, "--out", tmp_path / "out"), stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while piece := os.read(ours, 65536):
+            said += piece
+    except OSError:
+        pass  # the other end is closed
+    os.close(ours)
+    assert process.wait(20) == 0
+    assert b"5/5" in said
+    assert b"cell" in said
+    assert b"a: passed" in said
+
+
+def test_notebooks_that_measure_time_run_alone(tmp_path: Path) -> None:
+    books = tmp_path / "books"
+    note = "import time\nstart = time.time()\ntime.sleep(0.5)\nprint(start, time.time())"
+    for name in ("a", "b"):
+        notebook(books, name, note)
+    notebook(books, "c", note, exclusive=True)
+    assert labkit(books, "--out", tmp_path / "out", "--jobs", "3").returncode == 0
+    times = {}
+    for name in ("a", "b", "c"):
+        executed = nbformat.read(tmp_path / "out" / "notebooks" / f"{name}.ipynb", 4)
+        times[name] = tuple(map(float, executed.cells[-1].outputs[0].text.split()))
+    assert times["a"][0] < times["b"][1] and times["b"][0] < times["a"][1], "together"  # noqa: PT018
+    assert times["c"][0] > max(times["a"][1], times["b"][1]), "alone"
