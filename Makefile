@@ -5,7 +5,7 @@ ENGINE ?= embedded
 OUT ?= out/course
 BIN := .venv/bin
 
-.PHONY: course test audit lab lint bench soak setup lock clean
+.PHONY: course test kind audit lab lint bench soak setup lock clean
 
 setup: .venv/.ready
 
@@ -22,13 +22,17 @@ course: setup
 	$(BIN)/labkit run notebooks --engine $(ENGINE) --out $(OUT)
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not soak and not browser"
+	$(BIN)/python -m pytest -m "not slow and not soak and not browser and not kind"
 
 soak: setup
 	$(BIN)/python -m pytest -m "slow or soak" --timeout 3600
 
 browser: setup
 	$(BIN)/python -m pytest -m browser
+
+# The real cluster: needs Docker and a bundle (LABKIT_BUNDLE) or a network.
+kind: setup
+	$(BIN)/python -m pytest -m kind --timeout 1800
 
 lab: setup
 	$(BIN)/labkit lab

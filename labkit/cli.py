@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from labkit import __version__
 from labkit.errors import LabError
 
+OPTIONS = ("port", "nodes", "bundle", "kubernetes", "context", "namespace", "image")
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -44,11 +45,15 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = named(add("up", up, "start a local cluster, or what is missing of it"))
-    sub.add_argument("--engine", help="what runs it: embedded, or kind (default: what made it; embedded for a new one)")
+    engines = "embedded, kind, or existing: one that is there (default: what made it; embedded for a new one)"
+    sub.add_argument("--engine", help=engines)
     sub.add_argument("--nodes", type=int, metavar="N", help="kind: machines in the cluster (default: 1)")
     sub.add_argument("--bundle", metavar="DIR", help="kind: take all from this bundle (default: $LABKIT_BUNDLE)")
     sub.add_argument("--kubernetes", metavar="VERSION", help="kind: 1.33 or 1.34 (default: 1.34)")
     sub.add_argument("--port", type=int, help="the API's port on 127.0.0.1 (default: a free one)")
+    sub.add_argument("--context", metavar="NAME", help="existing: a context of your kubeconfig")
+    sub.add_argument("--namespace", metavar="NS", help="existing: the namespace to keep to (default: the context's)")
+    sub.add_argument("--image", metavar="NAME", help="existing: the lab image in a registry (default: labkit/lab:1)")
 
     sub = named(add("down", down, "stop the cluster and keep its state"))
     sub.add_argument("--purge", action="store_true", help="delete the state as well")
@@ -104,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
 def up(arguments: argparse.Namespace) -> int:
     from labkit import cluster
 
-    options = {name: getattr(arguments, name) for name in ("port", "nodes", "bundle", "kubernetes")}
+    options = {name: getattr(arguments, name) for name in OPTIONS}
     given = {name: value for name, value in options.items() if value is not None}
     found = cluster.up(arguments.name, arguments.engine, **given)
     _print_status(found)

@@ -20,7 +20,7 @@ from labkit.errors import LabError
 
 DEFAULT = "labkit"
 PREWARM = "LABKIT_PREWARM"  # read by the kubelet when it starts
-ENGINES = {"embedded": "labkit.embedded.engine", "kind": "labkit.kind.engine"}
+ENGINES = {"embedded": "labkit.embedded.engine", "kind": "labkit.kind.engine", "existing": "labkit.existing"}
 
 
 def _engine(name: str) -> ModuleType:

@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import BUNDLE, skip_without_docker
+from conftest import NAME
 
 from labkit import client, cluster, namespaces, paths
 from labkit.errors import LabError
 from labkit.kind import access, nodes
-from labkit.kind.bundle import VARIABLE
 from labkit.kind.programs import Kube
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1200)]
-NAME = "test"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Somebody else's kubeconfig, as the user's own: nothing that labkit does may change a byte of it."""
-    skip_without_docker()
-    home = tmp_path_factory.mktemp("kind")
-    theirs = home / "theirs.kubeconfig"
-    theirs.write_text("apiVersion: v1\nkind: Config\ncurrent-context: production\n")
-    changes = {"LABKIT_HOME": str(home / "labkit"), "KUBECONFIG": str(theirs)}
-    if (BUNDLE / "SHA256SUMS").is_file() and not os.environ.get(VARIABLE):
-        changes[VARIABLE] = str(BUNDLE)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in changes.items():
-            patch.setenv(name, value)
-        yield theirs
-        cluster.down(NAME, purge=True)
-
-
-@pytest.fixture(scope="module")
-def killed(foreign: Path) -> dict[str, str]:
-    """What Docker had when `labkit up` was killed as soon as there was a node."""
-    command = [sys.executable, "-m", "labkit.cli", "up", "--engine", "kind", "--name", NAME]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    name = nodes.kind_name(paths.cluster(NAME))
-    deadline = time.monotonic() + 240
-    while not (there := nodes.containers(name)):
-        assert process.poll() is None, "it ended before there was a node"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return there
-
-
-@pytest.fixture(scope="module")
-def made(killed: dict[str, str]) -> dict:
-    return cluster.up(NAME, "kind")
 
 
 def kube() -> Kube:
