@@ -49,6 +49,7 @@ bench: setup
 # The locks are made from pyproject.toml; they carry hashes and no index address.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.txt
+	uv pip compile cluster/packages.in -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o cluster/packages.txt
 	uv pip compile pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-dev.txt
 
 clean:
