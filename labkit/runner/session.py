@@ -60,6 +60,7 @@ class Session:
         found = self._start() if self.own else cluster.status(self.name)
         os.environ["KUBECONFIG"] = found["kubeconfig"]
         self.kubeconfig = Path(found["kubeconfig"])
+        self.given = str(found.get("namespace") or "")
         for notebook in notebooks:
             self.environments[notebook] = self._environment(notebook)
 
@@ -72,13 +73,15 @@ class Session:
                 said = []
                 with contextlib.suppress(LabError):
                     said = cluster.daemon_logs(self.name).splitlines()[-LAST_WORDS:]
-                raise LabError("\n".join([error.message, *said]), "labkit doctor") from error
+                raise LabError("\n".join([error.message, *said]), error.hint or "labkit doctor") from error
 
     def _environment(self, notebook: str) -> dict[str, str]:
-        """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default."""
-        namespace = namespace_of(notebook) + ("" if self.own else f"-{self.id[:5]}")
-        self._namespaces.append(namespace)
-        namespaces.prepare(namespace)
+        """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default; on a cluster of which one
+        namespace may be used, that."""
+        namespace = self.given or namespace_of(notebook) + ("" if self.own else f"-{self.id[:5]}")
+        if not self.given:
+            self._namespaces.append(namespace)
+            namespaces.prepare(namespace)
         config = yaml.safe_load(self.kubeconfig.read_text())
         for context in config["contexts"]:
             context["context"]["namespace"] = namespace
