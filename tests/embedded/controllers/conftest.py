@@ -19,8 +19,8 @@ IMAGE = "labkit/lab:1"
 class Cluster:
     """A store and the controllers over it."""
 
-    def __init__(self) -> None:
-        self.store = Store(None, admit=admit)
+    def __init__(self, store: Store | None = None) -> None:
+        self.store = store or Store(None, admit=admit)
         self.controllers = controllers.build(None)
         for name in ("default", "kube-system"):
             self.store.create(NAMESPACES, {"metadata": {"name": name}})
