@@ -42,6 +42,8 @@ def up(
     own(folder.run)
     with _alone(folder) as lock:
         source = Bundle.of(bundle)
+        if source:
+            source.unpack_datasets()  # first: the lab image holds them, and is stale where they differ
         info = _created(folder, _wanted(folder, port, nodes, source, kubernetes), source, lock)
         name, kube = info["kind"], Kube(access.admin(folder))
         with stage("nodes ready"):
@@ -50,8 +52,6 @@ def up(
         _remember(folder, info, images=_load(info, source))
         with stage("operators installed"):
             _install(folder, kube, source)
-        if source:
-            source.unpack_datasets()
         with stage("everything ready"):
             machines.await_pods(kube, name, started)
         _remember(folder, info, complete=True)
@@ -68,7 +68,7 @@ def _wanted(folder: ClusterFolder, port: int | None, count: int, bundle: Bundle 
             "kind": machines.kind_name(folder),
             "nodes": count,
             "asked_port": port,
-            "kubernetes": versions.minor(kubernetes),
+            "kubernetes": versions.minor(kubernetes or (bundle.content["kubernetes"] if bundle else None)),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "labkit": __version__,
             "images": {},
