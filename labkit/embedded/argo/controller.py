@@ -22,6 +22,7 @@ from labkit.embedded.argo import (
     repository,
     spec,
     templating,
+    types,
     validate,
     variables,
 )
@@ -48,8 +49,7 @@ COMPONENT = "workflow-controller"
 _ENDED = ("Succeeded", "Failed", "Error")
 _OF_NODE = {"Pending": "Pending", "Running": "Running", "Succeeded": "Succeeded", "Skipped": "Succeeded",
             "Omitted": "Succeeded", "Failed": "Failed", "Error": "Error"}  # fmt: skip
-
-
+_UNREADABLE = "cannot unmarshall spec"  # as upstream spells it
 _MALFORMED = (TypeError, AttributeError, KeyError, ValueError, IndexError, RecursionError)
 
 
@@ -65,9 +65,13 @@ def reconcile(workflow: Object, store: Store) -> float | None:
     phases = {id: node.get("phase") for id, node in op.nodes.items()}
     phase = op.status.get("phase")
     try:
+        if not phase:
+            types.fit(workflow.get("spec") or {}, types.SPEC, "spec")
         _operate(op)
     except _Halt:
         pass
+    except types.WrongType as error:
+        _end(op, "Failed", f"{_UNREADABLE}: {error.converted}")
     except OperationError as error:
         _end(op, "Error", str(error))
     except _MALFORMED as error:
@@ -84,13 +88,13 @@ def _give_up(op: Operation, error: Exception) -> None:
     if op.status.get("phase"):
         _end(op, "Error", why)
     else:
-        _end(op, "Failed", f"cannot unmarshall spec: {why}")
+        _end(op, "Failed", f"{_UNREADABLE}: {why}")
 
 
 def _look_after(op: Operation) -> float | None:
     """A workflow that has ended: clear its pods away, and itself when its time has come."""
     op.spec = op.status.get("storedWorkflowTemplateSpec") or op.workflow.get("spec") or {}
-    if str(op.status.get("message", "")).startswith("cannot unmarshall spec"):
+    if str(op.status.get("message", "")).startswith(_UNREADABLE):
         return None
     podstate.gather(op)
     cleanup.pods(op)
@@ -178,11 +182,8 @@ def _prepare(op: Operation) -> None:
     try:
         variables.set_all(op)
     except OperationError as error:
-        _end(
-            op,
-            "Failed",
-            f"failed to set global parameters: {error}" if "failed to set" not in str(error) else str(error),
-        )
+        why = str(error)
+        _end(op, "Failed", why if "failed to set" in why else f"failed to set global parameters: {why}")
         raise _Halt from None
     _substitute(op)
     if not op.status.get("phase"):

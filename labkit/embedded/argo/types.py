@@ -17,7 +17,7 @@ NAMES = {str: "string", bool: "bool", int: "number", float: "number", list: "arr
 VALUE_FROM: Object = {"path": str, "jsonPath": str, "jqFilter": str, "parameter": str, "expression": str, "default": TEXT,
                       "configMapKeyRef": {"name": str, "key": str}, "supplied": {}}  # fmt: skip
 PARAMETER: Object = {"name": str, "value": TEXT, "default": TEXT, "valueFrom": VALUE_FROM, "enum": [TEXT],
-                     "globalName": str, "description": str}  # fmt: skip
+                     "globalName": str, "description": TEXT}  # fmt: skip
 ARTIFACT: Object = {"name": str, "path": str, "from": str, "fromExpression": str, "subPath": str, "globalName": str,
                     "optional": bool, "mode": int, "recurseMode": bool, "raw": {"data": str},
                     "s3": {"key": str, "bucket": str, "endpoint": str}, "http": {"url": str, "headers": [MAP]},
@@ -66,7 +66,15 @@ ACTION: Object = {"name": str, "namespace": str, "parameters": [str], "nodeField
 
 
 class WrongType(Exception):
-    """A field holds what its Go type can't."""
+    """A field holds what its Go type can't: in the words of Go's JSON decoder, which the Argo Server uses, and, as
+    `converted`, of the converter with which the controller reads what came through the Kubernetes API."""
+
+    def __init__(self, value: Any, path: str, wanted: str, converted: str) -> None:
+        found = NAMES.get(type(value), "null")
+        super().__init__(f"json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
+        self.converted = converted.format(
+            {int: "int64", float: "float64", list: "slice", dict: "map"}.get(type(value), found)
+        )
 
 
 def fit(value: Any, kind: Any, path: str) -> Any:
@@ -75,29 +83,26 @@ def fit(value: Any, kind: Any, path: str) -> Any:
         return value
     if kind is TEXT:
         if isinstance(value, (dict, list)):
-            raise _wrong(value, path, "string")
+            raise WrongType(value, path, "string", "json: cannot unmarshal {} into a string")
         return value
     if isinstance(kind, dict):
         if not isinstance(value, dict):
-            raise _wrong(value, path, "object")
+            words = "cannot restore map from {}" if "*" in kind else "cannot restore struct from: {}"
+            raise WrongType(value, path, "object", words)
         inner = {k: (v, kind.get(k, kind.get("*", ANY))) for k, v in value.items() if v is not None}
         return {k: fit(v, of, f"{path}.{k}") for k, (v, of) in inner.items()}
     if isinstance(kind, list):
         if not isinstance(value, list):
-            raise _wrong(value, path, "array")
+            raise WrongType(value, path, "array", "cannot restore slice from {}")
         return [fit(_zero(kind[0]) if v is None else v, kind[0], path) for v in value]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _wrong(value, path, NAMES[kind])
+        wanted = {int: "int64"}.get(kind, NAMES[kind])
+        words = "cannot convert {} to string" if kind is str and type(value) is int else f"unrecognized type: {wanted}"
+        raise WrongType(value, path, NAMES[kind], words)
     return value
 
 
 def _zero(kind: Any) -> Any:
     return (
         {} if isinstance(kind, dict) else [] if isinstance(kind, list) else kind() if isinstance(kind, type) else None
-    )
-
-
-def _wrong(value: Any, path: str, wanted: str) -> WrongType:
-    return WrongType(
-        f"json: cannot unmarshal {NAMES.get(type(value), 'null')} into Go struct field {path} of type {wanted}"
     )

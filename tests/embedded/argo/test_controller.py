@@ -644,3 +644,21 @@ def test_what_is_not_shaped_as_a_workflow_is_failed(spec: Object) -> None:
     assert play.phase in ("Failed", "Error")
     assert play.message
     play.reconcile()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"entrypoint": 5}, "cannot convert int64 to string"),
+        ({"parallelism": "two"}, "unrecognized type: int64"),
+        ({"suspend": "yes"}, "unrecognized type: bool"),
+        ({"templates": {"name": "main"}}, "cannot restore slice from map"),
+        ({"templates": [{"name": "main", "container": {"args": "x"}}]}, "cannot restore slice from string"),
+        ({"templates": [{"name": "main", "container": "x"}]}, "cannot restore struct from: string"),
+    ],
+)
+def test_a_field_of_the_wrong_type_fails_the_workflow_in_the_words_of_argo(wrong: Object, words: str) -> None:
+    play = Play(workflow(container("main")) | wrong)
+    play.settle()
+    assert (play.phase, play.message) == ("Failed", f"cannot unmarshall spec: {words}")
+    assert play.nodes == {}
