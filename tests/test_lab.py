@@ -1,0 +1,33 @@
+"""The student's work folder is the student's, and JupyterLab talks to nobody but this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from labkit import lab
+
+
+def test_what_a_student_has_is_never_overwritten(tmp_path: Path) -> None:
+    first = lab.fill(tmp_path)
+    assert {p.name for p in first} >= {"00_setup.ipynb", "13_end_to_end.ipynb", "end-to-end.yaml"}
+    mine, lost = tmp_path / "notebooks" / "00_setup.ipynb", tmp_path / "notebooks" / "13_end_to_end.ipynb"
+    mine.write_text("mine")
+    lost.unlink()
+    assert lab.fill(tmp_path) == [lost]
+    assert mine.read_text() == "mine"
+
+
+def test_jupyter_listens_on_loopback_and_asks_the_network_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    words = lab.command(tmp_path, 0, browser=False)
+    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert {"--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"} <= set(words)
+    assert "--no-browser" in words
+    told = json.loads((lab.settings() / "labconfig" / "default_setting_overrides.json").read_text())
+    assert told["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
