@@ -57,12 +57,23 @@ def daemon(folder: ClusterFolder, name: str) -> Daemon:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if pid := lock.read().split():
-                        return Daemon(name, int(pid[0]))
-                time.sleep(0.01)  # it has the lock, and is about to write its pid
+                    words = os.pread(lock.fileno(), 20, 0).split()
+                    if words and _exists(int(words[0])):
+                        return Daemon(name, int(words[0]))
+                time.sleep(0.01)  # it has the lock, and is about to write its pid over that of a dead one
     except FileNotFoundError:
         pass
     return Daemon(name, 0)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:

@@ -44,6 +44,19 @@ def test_who_only_asks_does_not_keep_a_daemon_from_starting(tmp_path: Path) -> N
             assert path.read_text() == f"{os.getpid()}\n"
 
 
+def test_the_pid_of_a_dead_holder_is_nobodys(tmp_path: Path) -> None:
+    folder = ClusterFolder(tmp_path)
+    folder.run.mkdir()
+    path = folder.run / "server.lock"
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    path.write_text(f"{dead.pid}\n")
+    with path.open("r+") as new:
+        fcntl.flock(new, fcntl.LOCK_EX)  # it has the lock, and has not yet said who it is
+        threading.Timer(0.2, lambda: path.write_text(f"{os.getpid()}\n")).start()
+        assert engine.daemon(folder, "server").pid == os.getpid()
+
+
 def test_a_lock_that_is_kept_ends_with_its_process(tmp_path: Path) -> None:
     folder = ClusterFolder(tmp_path)
     folder.run.mkdir()
