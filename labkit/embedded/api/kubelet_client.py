@@ -40,6 +40,7 @@ def _refused(code: int, body: bytes | bytearray) -> ApiError:
 def _dial(path: Path) -> socket.socket:
     """A connection to a unix socket, by its name alone where the whole path is too long for an address."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)  # a kubelet that hangs, its queue of connections full, is no reason to wait with it
     try:
         if len(os.fsencode(path)) < LONGEST:
             sock.connect(str(path))
@@ -53,7 +54,6 @@ def _dial(path: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         raise _away(error) from None
-    sock.setblocking(False)
     return sock
 
 

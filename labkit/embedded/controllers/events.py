@@ -17,7 +17,7 @@ from labkit.embedded.status import ApiError
 from labkit.embedded.store import Object, Store, now
 
 NORMAL, WARNING = "Normal", "Warning"
-MAXIMUM, REMEMBERED = 4000, 4096
+MAXIMUM, REMEMBERED = 2000, 2048  # of a namespace; of this process
 
 _known: WeakKeyDictionary[Store, OrderedDict[tuple[str, ...], tuple[str, str]]] = WeakKeyDictionary()
 

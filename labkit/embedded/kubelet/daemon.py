@@ -124,7 +124,8 @@ class Server:
         free = asyncio.create_task(_until_free(file))
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid(), number)
+                if pid := self.pid():  # it may not have written it yet; 0 would be this process and all that it started
+                    os.kill(pid, number)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP):
                     await asyncio.shield(free)

@@ -60,7 +60,7 @@ class Pod:
         self._ended = self._sandbox = False
         self._dirty, self._urgent = asyncio.Event(), asyncio.Event()
         self._written: Object | None = None
-        self._sending = asyncio.Lock()
+        self._sending, self._rewriting = asyncio.Lock(), asyncio.Lock()
         self._deadline: asyncio.TimerHandle | None = None
 
     # -- what others ask -----------------------------------------------------------------------------------------------
@@ -185,10 +185,11 @@ class Pod:
 
     async def rewrite_volumes(self) -> None:
         """Bring the files of ConfigMaps, Secrets, tokens and the pod's own fields up to date."""
-        for volume in self.volumes.values():
-            if volume.source in volumes.PROJECTED:
-                with contextlib.suppress(volumes.NotMounted, Refused, *Unreachable):
-                    await volumes.write(self.kubelet.api, self.object, volume)
+        async with self._rewriting:  # labels, a ConfigMap and a token may all change at once
+            for volume in self.volumes.values():
+                if volume.source in volumes.PROJECTED:
+                    with contextlib.suppress(volumes.NotMounted, Refused, *Unreachable):
+                        await volumes.write(self.kubelet.api, self.object, volume)
 
     async def _initialise(self, sidecars: list[asyncio.Task[None]]) -> bool:
         """Init containers one after the other; False where one failed for good or the pod is being stopped."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import resource
 
 import pytest
@@ -10,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.embedded import quantity, services
-from labkit.embedded.kubelet import env, kubelet, status, volumes, web
+from labkit.embedded.kubelet import daemon, env, kubelet, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
+from labkit.paths import ClusterFolder
 
 
 def text(path, log=None, **options) -> bytes:
@@ -193,3 +196,18 @@ def test_what_the_kubelet_does_for_ever_begins_anew_after_a_failure(monkeypatch,
 
     asyncio.run(asyncio.wait_for(run(), 5))
     assert "surprise" in caplog.text
+
+
+def test_a_server_that_has_not_written_its_pid_yet_gets_no_signal_and_nobody_else_does(tmp_path, monkeypatch):
+    folder, signals = ClusterFolder(tmp_path), []
+    folder.run.mkdir()
+    monkeypatch.setattr(daemon, "STOP", 0.01)
+    monkeypatch.setattr(os, "kill", lambda pid, number: signals.append((pid, number)))
+
+    async def stop() -> None:
+        await daemon.Server(folder).stop()
+
+    with (folder.run / "server.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        asyncio.run(stop())
+    assert signals == []
