@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from kubernetes import client, config, watch
+from kubernetes import client, config, utils, watch
 
 from labkit.embedded import engine
 from labkit.paths import ClusterFolder
 
 Object = dict[str, Any]
+ACCESS = Path(__file__).parents[1] / "workflows" / "access.yaml"
 
 
 @contextmanager
@@ -131,6 +132,11 @@ class Kube:
             found.append(event["object"].message)
             break
         return found
+
+
+def let_workflows_run(api: client.ApiClient, namespace: str) -> None:
+    """Give the namespace's default account what the steps of a workflow need."""
+    utils.create_from_yaml(api, str(ACCESS), namespace=namespace)
 
 
 def phase(pod: Object) -> str:

@@ -27,8 +27,9 @@ from labkit.embedded import controllers, credentials, lock, ready
 from labkit.embedded.admission import admit, claim, serviceaccount
 from labkit.embedded.api import app as api
 from labkit.embedded.api.handshake import WebSocketProtocol
-from labkit.embedded.controllers import loop
-from labkit.embedded.resources import NAMESPACES, STORAGECLASSES
+from labkit.embedded.controllers import aggregation, loop
+from labkit.embedded.rbac import defaults
+from labkit.embedded.resources import CLUSTERROLES, NAMESPACES, STORAGECLASSES
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Store
 from labkit.errors import LabError
@@ -64,13 +65,16 @@ def open_store(folder: ClusterFolder) -> Store:
 
 
 def first_objects(store: Store) -> None:
-    """What is there before anybody asks: namespaces, each with its default service account, and a storage class."""
+    """What is there before anybody asks: namespaces, each with its default service account, a storage class, and roles."""
     for name in SPACES:
         if store.find(NAMESPACES, "", name) is None:
             store.create(NAMESPACES, {"metadata": {"name": name}})
         serviceaccount.ensure_default(store, name)
     if store.find(STORAGECLASSES, "", claim.CLASS) is None:
         store.create(STORAGECLASSES, claim.standard_class())
+    defaults.ensure(store)
+    for role in store.list(CLUSTERROLES):
+        aggregation.reconcile(role, store)  # before the first request, which may need it
 
 
 async def _sync(store: Store) -> None:

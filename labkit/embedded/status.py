@@ -27,8 +27,7 @@ class ApiError(Exception):
             "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
-        }
+        } | ({"reason": self.reason} if self.reason else {})
         if self.details:
             body["details"] = self.details
         return body | {"code": self.code}
@@ -58,7 +57,8 @@ def bad_request(message: str) -> ApiError:
 
 
 def forbidden(resource: Resource, name: str, why: str) -> ApiError:
-    return ApiError(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', _about(resource, name))
+    what = f'{resource.qualified} "{name}"' if name else resource.qualified
+    return ApiError(403, "Forbidden", f"{what} is forbidden: {why}", _about(resource, name))
 
 
 def gone(oldest: int, asked: int) -> ApiError:
@@ -73,7 +73,7 @@ def cause(reason: str, field: str, message: str) -> dict[str, str]:
 def invalid(resource: Resource, name: str, causes: list[dict[str, str]]) -> ApiError:
     """422 with every cause, worded as the API server does: `Kind.group "name" is invalid: [field: message, ...]`."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    texts = [f"{c['field']}: {c['message']}" for c in causes]
+    texts = list(dict.fromkeys(f"{c['field']}: {c['message']}" for c in causes))
     words = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     details = _about(resource, name) | {"kind": resource.kind, "causes": causes}
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {words}', details)

@@ -17,6 +17,7 @@ from labkit.embedded.admission import (
     namespace,
     node,
     pod,
+    rbac,
     secret,
     service,
     serviceaccount,
@@ -52,6 +53,7 @@ MODULES: dict[str, ModuleType] = {
     SERVICEACCOUNTS.qualified: serviceaccount,
     SERVICES.qualified: service,
     TFJOBS.qualified: tfjob,
+    **{resource.qualified: rbac for resource in rbac.RESOURCES},
 }
 REGISTERED = (NODES.qualified,)  # kinds whose creator also writes their status
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -20,19 +20,19 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labkit.embedded import tls
-from labkit.embedded.api import auth, discovery, health, objects, openapi, reviews, streams
+from labkit.embedded.api import attributes, auth, discovery, health, objects, openapi, reviews, streams
 from labkit.embedded.api.lists import Pages
 from labkit.embedded.api.targets import GROUPS, split
 from labkit.embedded.api.watch import Hub
 from labkit.embedded.argo import server
+from labkit.embedded.rbac.authorizer import Authorizer
+from labkit.embedded.rbac.rules import Attributes
 from labkit.embedded.resources import SERVICEACCOUNTS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Store, dump
 from labkit.paths import ClusterFolder
 
 log = logging.getLogger(__name__)
-
-OPEN = frozenset({"/healthz", "/livez", "/readyz", "/version"})  # no token needed, as upstream's public-info-viewer
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -46,7 +46,8 @@ def build(store: Store, home: Path, lifespan: Lifespan | None = None) -> Starlet
     app.state.hub, app.state.pages = Hub(), Pages()
     accounts = auth.Authenticator(folder, lambda ns, name: store.raw(SERVICEACCOUNTS, ns, name) is not None)
     app.state.accounts = accounts
-    app.add_middleware(Gate, accounts=accounts)
+    app.state.authorizer = Authorizer(store)
+    app.add_middleware(Gate, accounts=accounts, authorizer=app.state.authorizer)
     return app
 
 
@@ -85,10 +86,12 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 class Gate:
-    """Nobody comes in without a token, and no failure leaves but as a `Status`."""
+    """Nobody comes in without a token or does what they may not, and no failure leaves but as a `Status`.
 
-    def __init__(self, app: ASGIApp, accounts: auth.Authenticator) -> None:
-        self.app, self.accounts = app, accounts
+    What the Argo Server answers to it asks about itself, in terms of the workflows behind it."""
+
+    def __init__(self, app: ASGIApp, accounts: auth.Authenticator, authorizer: Authorizer) -> None:
+        self.app, self.accounts, self.authorizer = app, accounts, authorizer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -101,7 +104,10 @@ class Gate:
             await send(message)
 
         try:
-            scope.setdefault("state", {})["user"] = self._user(scope)
+            scope.setdefault("state", {})["user"] = user = self._user(scope)
+            if not server.serves(scope["path"]):
+                query = QueryParams(scope["query_string"])
+                self._check(user, attributes.attributes(scope.get("method", "GET"), scope["path"], query))
             await self.app(scope, receive, watched_send)  # type: ignore[arg-type]
         except ApiError as error:
             await _refuse(status_response(error), scope, receive, send)
@@ -113,12 +119,23 @@ class Gate:
             await _refuse(status_response(failure), scope, receive, send)
 
     def _user(self, scope: Scope) -> auth.User:
+        headers = Headers(scope=scope)
         try:
-            return self.accounts.authenticate(Headers(scope=scope).get("authorization", ""))
+            user = self.accounts.authenticate(headers.get("authorization", ""))
         except ApiError:
-            if scope["path"].rstrip("/") in OPEN or scope["path"].startswith(("/livez/", "/readyz/")):
+            public = attributes.attributes("GET", scope["path"], {})
+            if public.path and self.authorizer.decide(auth.ANONYMOUS, public).allowed:
                 return auth.ANONYMOUS
             raise
+        if other := auth.impersonated(headers):
+            for needed in other[1]:
+                self._check(user, needed)
+            return other[0]
+        return user
+
+    def _check(self, user: auth.User, wanted: Attributes) -> None:
+        if not self.authorizer.decide(user, wanted).allowed:
+            raise attributes.forbidden(user.name, wanted)
 
 
 async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,8 +1,8 @@
-"""Who asks, and whether they may.
+"""Who asks.
 
 A bearer token is one of `tokens.json` (people, the kubelet) or a service account's: a JWT signed with the cluster's own
-key, as upstream's are, so that none has to be stored. Whoever has a valid token may do everything: Roles and
-RoleBindings are kept but not yet evaluated, and `allowed` is the one place that will.
+key, as upstream's are, so that none has to be stored. What a user may do is decided by `rbac.authorizer`; a request may
+also want to be somebody else (`kubectl --as`), which is a right like others.
 """
 
 from __future__ import annotations
@@ -14,33 +14,23 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import Headers
+
 from labkit.embedded import credentials
+from labkit.embedded.rbac.authorizer import User, account_name
+from labkit.embedded.rbac.rules import Attributes
 from labkit.embedded.status import ApiError
 from labkit.paths import ClusterFolder
 
 log = logging.getLogger(__name__)
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-
-
-@dataclass(frozen=True)
-class User:
-    name: str
-    groups: tuple[str, ...] = ()
-
-
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 
 def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
-
-
-def allowed(user: User, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
-    """Whether `user` may `verb` (get, list, create, ...) what is named. Called for each request and each review."""
-    return user is not ANONYMOUS
 
 
 class Authenticator:
@@ -83,7 +73,33 @@ class Authenticator:
 
 def service_account(namespace: str, name: str) -> User:
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-    return User(f"system:serviceaccount:{namespace}:{name}", groups)
+    return User(account_name(namespace, name), groups)
+
+
+def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
+    """Whom the request wants to be, and what its sender must be allowed for that; None where it doesn't.
+
+    Source: apiserver's pkg/endpoints/filters/impersonation.go.
+    """
+    name, groups = headers.get("impersonate-user", ""), headers.getlist("impersonate-group")
+    more = any(header.startswith("impersonate-") for header in headers)
+    if not name:
+        if more:
+            raise ApiError(500, "InternalError", "requested user must be set to impersonate others")
+        return None
+    parts = name.split(":")
+    if name.startswith("system:serviceaccount:") and len(parts) == 4 and all(parts):
+        needs = [Attributes("impersonate", "", "serviceaccounts", "", parts[2], parts[3])]
+        groups = groups or ["system:serviceaccounts", f"system:serviceaccounts:{parts[2]}"]
+    else:
+        needs = [Attributes("impersonate", "", "users", name=name)]
+    needs += [Attributes("impersonate", "", "groups", name=group) for group in headers.getlist("impersonate-group")]
+    known = (
+        ("system:unauthenticated",) if name == ANONYMOUS.name else ("system:authenticated", "system:unauthenticated")
+    )
+    if not set(known) & set(groups):
+        groups = [*groups, known[0]]
+    return User(name, tuple(groups)), needs
 
 
 def issue(

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from labkit.embedded.api import answer, apply, auth, body, lists, options, patch, subresources, validation, watch
+from labkit.embedded.api import answer, apply, body, escalation, lists, options, patch, subresources, validation, watch
 from labkit.embedded.api.targets import Target, parse
 from labkit.embedded.resources import CLAIMS, JOBS, PODS, SERVICEACCOUNTS, SERVICES, Resource
-from labkit.embedded.status import ApiError, bad_request, cause, forbidden, invalid, not_found
+from labkit.embedded.status import ApiError, bad_request, cause, invalid, not_found
 from labkit.embedded.store import Object, Store
 
 Handler = Callable[[Request, Target], Awaitable[ASGIApp]]
@@ -55,19 +55,11 @@ def not_allowed() -> ApiError:
 
 
 async def handle(request: Request, target: Target) -> ASGIApp:
-    """Find the verb's handler, ask whether the user may, and run it."""
-    verb, handler = _verb(request, target)
-    resource = target.resource
-    user = request.state.user
-    if not auth.allowed(user, verb, resource.group, resource.plural, target.namespace, target.name):
-        scope = f' in the namespace "{target.namespace}"' if target.namespace else " at the cluster scope"
-        where = f'in API group "{resource.group}"' + scope
-        why = f'User "{user.name}" cannot {verb} resource "{resource.plural}" {where}'
-        raise forbidden(resource, target.name, why)
-    return await handler(request, target)
+    """Find the verb's handler and run it: whether the user may has been asked at the gate."""
+    return await _handler(request, target)(request, target)
 
 
-def _verb(request: Request, target: Target) -> tuple[str, Handler]:
+def _handler(request: Request, target: Target) -> Handler:
     method = request.method
     if target.subresource:
         found = subresources.handler(method, target)
@@ -119,6 +111,7 @@ async def create(request: Request, target: Target) -> Response:
         raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
     _same_namespace(meta, target)
     meta.pop("managedFields", None)
+    escalation.check(request, resource, target.namespace, obj, None)
     stored = _store(request).create(resource, obj, dry_run=chosen.dry_run)
     return answer.one(request, resource, stored, 201, warnings)
 
@@ -145,6 +138,7 @@ async def _put(request: Request, target: Target, save: Callable[..., Object]) ->
         words = "Invalid value: 0: must be specified for an update"
         raise invalid(resource, target.name, [cause("FieldValueInvalid", "metadata.resourceVersion", words)])
     apply.track(resource, old, obj, chosen.manager, target.subresource)
+    escalation.check(request, resource, target.namespace, obj, old)
     saved = save(resource, obj, dry_run=chosen.dry_run)
     return answer.one(request, resource, saved, 200, warnings)
 
@@ -169,6 +163,7 @@ async def modify(request: Request, target: Target) -> Response:
             raise validation.immutable(resource, target.name, f"metadata.{field}", meta.get(field))
     if not change.creates:
         apply.track(resource, old, new, chosen.manager, target.subresource)
+    escalation.check(request, resource, target.namespace, new, old)
     save = store.update_status if target.subresource else store.update
     saved = save(resource, new, dry_run=chosen.dry_run)
     return answer.one(request, resource, saved, 200, warnings)
@@ -183,6 +178,7 @@ def _apply_new(request: Request, target: Target, change: patch.Patch, chosen: op
     if meta["name"] != target.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
     _same_namespace(meta, target)
+    escalation.check(request, resource, target.namespace, obj, None)
     stored = _store(request).create(resource, obj, dry_run=chosen.dry_run)
     return answer.one(request, resource, stored, 201, warnings)
 
@@ -256,21 +252,8 @@ async def delete_many(request: Request, target: Target) -> Response:
     return response
 
 
-COLLECTION: dict[str, tuple[str, Handler]] = {
-    "GET": ("list", get_many),
-    "POST": ("create", create),
-    "DELETE": ("deletecollection", delete_many),
-}
-ITEM: dict[str, tuple[str, Handler]] = {
-    "GET": ("get", get),
-    "PUT": ("update", replace),
-    "PATCH": ("patch", modify),
-    "DELETE": ("delete", delete),
-}
-STATUS: dict[str, tuple[str, Handler]] = {
-    "GET": ("get", get),
-    "PUT": ("update", replace_status),
-    "PATCH": ("patch", modify),
-}
+COLLECTION: dict[str, Handler] = {"GET": get_many, "POST": create, "DELETE": delete_many}
+ITEM: dict[str, Handler] = {"GET": get, "PUT": replace, "PATCH": modify, "DELETE": delete}
+STATUS: dict[str, Handler] = {"GET": get, "PUT": replace_status, "PATCH": modify}
 
 routes: list[BaseRoute] = [Objects()]

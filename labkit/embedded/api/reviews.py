@@ -1,7 +1,7 @@
 """Questions put as objects: may I do this, who am I, whose token is this, and how much does a pod use.
 
-A review is created, answered in its `status`, and kept nowhere. What is allowed is decided by `auth.allowed`, the same
-function that guards every request. `kubectl top` asks the group metrics.k8s.io, which this cluster announces only to be
+A review is created, answered in its `status`, and kept nowhere. What is allowed is decided by `rbac.authorizer`, which
+guards every request. `kubectl top` asks the group metrics.k8s.io, which this cluster announces only to be
 able to refuse it with a hint: a cluster without it makes kubectl say no more than "Metrics API not available".
 """
 
@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from labkit.embedded.api import answer, auth, body, validation
+from labkit.embedded.api import answer, body, validation
 from labkit.embedded.api.discovery import REVIEWS
-from labkit.embedded.resources import RESOURCES
+from labkit.embedded.rbac.authorizer import User
+from labkit.embedded.rbac.rules import Attributes
 from labkit.embedded.status import ApiError, bad_request
 
 Review = dict[str, Any]
@@ -45,26 +46,25 @@ def _answered(request: Request, review: Review, status: dict[str, Any]) -> Respo
 # -- authorization ---------------------------------------------------------------------------------------------------
 
 
-def _access(user: auth.User, spec: Review, namespace: str = "") -> dict[str, Any]:
+def _access(request: Request, user: User, spec: Review, namespace: str = "") -> dict[str, Any]:
     """The status of an access review: exactly one of resourceAttributes and nonResourceAttributes must be there."""
     wanted, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if bool(wanted) == bool(other):
         raise bad_request("exactly one of spec.resourceAttributes and spec.nonResourceAttributes must be specified")
     if other:
-        yes = auth.allowed(user, other.get("verb", ""), "", other.get("path", ""))
+        asked = Attributes(other.get("verb", ""), path=other.get("path") or "/")
     else:
         assert wanted
-        of = [wanted.get(k, "") for k in ("verb", "group", "resource", "namespace", "name")]
-        of[3] = namespace or of[3]
-        if wanted.get("subresource"):
-            of[2] += "/" + wanted["subresource"]
-        yes = auth.allowed(user, *of)
-    return {"allowed": yes}
+        of = {k: wanted.get(k, "") for k in ("verb", "group", "resource", "subresource", "namespace", "name")}
+        asked = Attributes(**of)
+        asked = asked._replace(namespace=namespace or asked.namespace)
+    decision = request.app.state.authorizer.decide(user, asked)
+    return {"allowed": decision.allowed} | ({"reason": decision.reason} if decision.reason else {})
 
 
 async def self_access(request: Request) -> Response:
     review = await _read(request, "SelfSubjectAccessReview")
-    return _answered(request, review, _access(request.state.user, review.get("spec") or {}))
+    return _answered(request, review, _access(request, request.state.user, review.get("spec") or {}))
 
 
 async def access(request: Request) -> Response:
@@ -73,34 +73,36 @@ async def access(request: Request) -> Response:
     spec = review.get("spec") or {}
     if not spec.get("user") and not spec.get("groups"):
         raise bad_request("at least one of spec.user and spec.groups must be specified")
-    subject = auth.User(spec.get("user", ""), tuple(spec.get("groups") or ()))
-    return _answered(request, review, _access(subject, spec, namespace))
+    subject = User(spec.get("user") or "", tuple(spec.get("groups") or ()))
+    return _answered(request, review, _access(request, subject, spec, namespace))
 
 
 async def rules(request: Request) -> Response:
     """What the user may do in a namespace, as `kubectl auth can-i --list` prints it."""
     review = await _read(request, "SelfSubjectRulesReview")
     namespace = (review.get("spec") or {}).get("namespace", "")
-    user = request.state.user
-    found = []
-    for resource in RESOURCES.values():
-        can = [v for v in VERBS if auth.allowed(user, v, resource.group, resource.plural, namespace)]
-        if can:
-            found.append({"verbs": can, "apiGroups": [resource.group], "resources": [resource.plural]})
-    if all(rule["verbs"] == list(VERBS) for rule in found) and len(found) == len(RESOURCES):
-        found = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-    outside = [{"verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez",
-                "/openapi", "/openapi/*", "/readyz", "/version", "/version/"]}]  # fmt: skip
-    status = {"resourceRules": found, "nonResourceRules": outside, "incomplete": False}
+    if not namespace:
+        raise bad_request("no namespace on request")
+    found = [rule for _, rule in request.app.state.authorizer.rules(request.state.user, namespace)]
+    status = {
+        "resourceRules": [_only(rule, RESOURCE_RULE) for rule in found if rule.get("resources")],
+        "nonResourceRules": [_only(rule, OTHER_RULE) for rule in found if rule.get("nonResourceURLs")],
+        "incomplete": False,
+    }
     return _answered(request, review, status)
 
 
-VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+RESOURCE_RULE, OTHER_RULE = ("verbs", "apiGroups", "resources", "resourceNames"), ("verbs", "nonResourceURLs")
+
+
+def _only(rule: Review, fields: tuple[str, ...]) -> Review:
+    return {k: rule[k] for k in fields if rule.get(k)}
+
 
 # -- authentication --------------------------------------------------------------------------------------------------
 
 
-def _about(user: auth.User) -> dict[str, Any]:
+def _about(user: User) -> dict[str, Any]:
     return {"username": user.name, "groups": list(user.groups)}
 
 

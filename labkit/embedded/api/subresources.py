@@ -57,12 +57,12 @@ def served(target: Target) -> bool:
     return (target.resource, target.subresource) in ACTIONS
 
 
-def handler(method: str, target: Target) -> tuple[str, Handler] | None:
-    """The verb and the function that serve it; None where the method is not allowed or `objects` serves it."""
+def handler(method: str, target: Target) -> Handler | None:
+    """The function that serves it; None where the method is not allowed or `objects` serves it."""
     if target.subresource == "scale":
         return SCALE_METHODS.get(method)
     found = ACTIONS.get((target.resource, target.subresource))
-    return (found[1], found[2]) if found and method in found[0] else None
+    return found[1] if found and method in found[0] else None
 
 
 def _at(obj: Any, path: tuple[str, ...]) -> Any:
@@ -146,11 +146,7 @@ def _rescale(request: Request, target: Target, scale: Any, dry_run: bool) -> Res
     return answer.plain(request, scale_of(resource, store.update(resource, obj, dry_run=dry_run)))
 
 
-SCALE_METHODS: dict[str, tuple[str, Handler]] = {
-    "GET": ("get", get_scale),
-    "PUT": ("update", put_scale),
-    "PATCH": ("patch", patch_scale),
-}
+SCALE_METHODS: dict[str, Handler] = {"GET": get_scale, "PUT": put_scale, "PATCH": patch_scale}
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------
@@ -243,10 +239,10 @@ async def ephemeral(request: Request, target: Target) -> Response:
     raise unsupported("spec.ephemeralContainers")
 
 
-ACTIONS: dict[tuple[Resource, str], tuple[tuple[str, ...], str, Handler]] = {
-    (PODS, "eviction"): (("POST",), "create", evict),
-    (PODS, "binding"): (("POST",), "create", bind),
-    (PODS, "ephemeralcontainers"): (("GET", "PUT", "PATCH"), "patch", ephemeral),
-    (SERVICEACCOUNTS, "token"): (("POST",), "create", issue_token),
-    (NAMESPACES, "finalize"): (("PUT",), "update", finalize),
+ACTIONS: dict[tuple[Resource, str], tuple[tuple[str, ...], Handler]] = {
+    (PODS, "eviction"): (("POST",), evict),
+    (PODS, "binding"): (("POST",), bind),
+    (PODS, "ephemeralcontainers"): (("GET", "PUT", "PATCH"), ephemeral),
+    (SERVICEACCOUNTS, "token"): (("POST",), issue_token),
+    (NAMESPACES, "finalize"): (("PUT",), finalize),
 }

@@ -33,7 +33,10 @@ async def init(task: Task) -> list[str]:
 async def wait(task: Task) -> list[str]:
     """Wait for main, then report what it leaves behind."""
     await task.files.finished(MAIN)
-    return await outputs.collect(task) if outputs.wanted(task) else []
+    if outputs.wanted(task):
+        return await outputs.collect(task)
+    await outputs.report_nothing(task)
+    return []
 
 
 async def main(task: Task) -> list[str]:

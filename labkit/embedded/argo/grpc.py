@@ -7,7 +7,6 @@ Objects come without kind and apiVersion, and an unset time is null: what Go's t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
@@ -16,8 +15,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from labkit.embedded.api import auth
+from labkit.embedded.api import attributes
 from labkit.embedded.argo.task import TaskError
+from labkit.embedded.rbac.rules import Attributes
 from labkit.embedded.resources import Resource
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import dump
@@ -76,15 +76,9 @@ def respond(body: Any, status: int = 200) -> Response:
 
 def allow(request: Request, verb: str, resource: Resource, namespace: str = "", name: str = "") -> None:
     """ApiError 403 where the client may not do that to the resource."""
-    user = request.state.user
-    if not auth.allowed(user, verb, resource.group, resource.plural, namespace, name):
-        scope = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
-        raise ApiError(
-            403,
-            "Forbidden",
-            f'{resource.qualified}{f" {json.dumps(name)}" if name else ""} is forbidden: User "{user.name}" cannot {verb} '
-            f'resource "{resource.plural}" in API group "{resource.group}"{scope}',
-        )
+    user, wanted = request.state.user, Attributes(verb, resource.group, resource.plural, "", namespace, name)
+    if not request.app.state.authorizer.decide(user, wanted).allowed:
+        raise attributes.forbidden(user.name, wanted)
 
 
 def friendly(text: str) -> str:

@@ -7,10 +7,10 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labkit.embedded.argo import calls
 from labkit.embedded.argo.artifacts import Secret
 from labkit.embedded.argo.task import MAIN, Task, TaskError
 from labkit.embedded.resources import SECRETS
+from labkit.embedded.status import not_found
 
 Object = dict[str, Any]
 
@@ -46,13 +46,15 @@ def scratch(task: Task) -> Path:
 
 
 def secret_reader(task: Task) -> Secret:
-    """Reads a Secret of the namespace: from its mount below /argo/secret, as Argo's executor, else through the API."""
+    """Reads a Secret of the namespace: from its mount below /argo/secret, or as the kubelet would mount it."""
 
     async def read(name: str, key: str) -> str:
         mounted = task.files.path(task.container, f"/argo/secret/{name}/{key}")
         if mounted.is_file():
             return mounted.read_text()
-        secret = await calls.call(task.files.api, "GET", SECRETS.path(task.namespace, name))
+        secret = await task.files.secret(name)
+        if secret is None:
+            raise not_found(SECRETS, name)
         return secret_value(secret, key)
 
     return read

@@ -343,6 +343,16 @@ ACTIONS: dict[str, Act] = {
     "set": actions.set_,
 }
 EVERY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+KINDS = ("workflows", "workflow-templates", "cluster-workflow-templates", "cron-workflows", "archived-workflows")
+OWN = (*KINDS, "workflow-events", "stream", "info", "version", "userinfo")  # what stands behind /api/v1/
+
+
+def serves(path: str) -> bool:
+    """Whether the path is one of the Argo Server's, not of Kubernetes'."""
+    if path.startswith("/api/v1/"):
+        return path.split("/", 4)[3] in OWN
+    return path.startswith(artifact_routes.ROOTS)
+
 
 routes: list[BaseRoute] = [
     Route(ROOT + "/submit", send, methods=["POST"]),
@@ -365,5 +375,5 @@ routes: list[BaseRoute] = [
     Route("/api/v1/version", version, methods=["GET"]),
     Route("/api/v1/userinfo", userinfo, methods=["GET"]),
     *[Route(f"/api/v1/{name}/{{rest:path}}", unknown, methods=EVERY)
-      for name in ("workflows", "workflow-templates", "cluster-workflow-templates", "cron-workflows", "archived-workflows")],
+      for name in KINDS],
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.embedded.controllers import (
+    aggregation,
     claims,
     deployment,
     endpoints,
@@ -30,6 +31,7 @@ def build(folder: ClusterFolder | None = None) -> list[Controller]:
         endpoints.CONTROLLER,
         endpoints.ORPHANS,
         garbage.CONTROLLER,
+        aggregation.CONTROLLER,
         claims.controller(folder.volumes if folder else None),
         replicaset.CONTROLLER,
         deployment.CONTROLLER,

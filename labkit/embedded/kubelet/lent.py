@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -36,6 +36,10 @@ class Files:
         await found.ended.wait()
         code = found.state.exit_code
         return 137 if code is None else code
+
+    async def secret(self, name: str) -> dict[str, Any] | None:
+        meta = self._pod.object["metadata"]
+        return await self._pod.kubelet.api.find(f"/api/v1/namespaces/{meta['namespace']}/secrets/{name}")
 
 
 _transports: dict[str, httpx.AsyncHTTPTransport] = {}

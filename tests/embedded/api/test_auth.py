@@ -49,11 +49,11 @@ def test_a_service_accounts_token_ends_with_the_account(api_server: Any, http: h
     made = http.post(f"{url}/robot/token", json={"spec": {"expirationSeconds": 700}})
     assert made.status_code == 201
     robot = api_server.client(made.json()["status"]["token"])
-    assert robot.get(url).status_code == 200
+    assert robot.get("/apis").status_code == 200
     review = robot.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json={})
     assert review.json()["status"]["userInfo"]["username"] == f"system:serviceaccount:{namespace}:robot"
     http.delete(f"{url}/robot")
-    assert robot.get(url).status_code == 401
+    assert robot.get("/apis").status_code == 401
     assert http.post(f"{url}/robot/token", json={}).status_code == 404
     assert http.post(f"{url}/default/token", json={"spec": {"expirationSeconds": 1}}).status_code == 422
 

@@ -55,7 +55,11 @@ def test_a_local_review_is_about_its_namespace(http: httpx.Client) -> None:
 
 def test_rules_are_listed(http: httpx.Client) -> None:
     found = status(http.post(f"{AUTHORIZATION}/selfsubjectrulesreviews", json={"spec": {"namespace": "default"}}))
-    assert found["resourceRules"] == [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    assert {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]} in found["resourceRules"]
+    assert {"verbs": ["*"], "nonResourceURLs": ["*"]} in found["nonResourceRules"]
+    assert {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]} in found[
+        "resourceRules"
+    ]
 
 
 def test_who_am_i(http: httpx.Client) -> None:

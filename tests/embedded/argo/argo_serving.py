@@ -115,6 +115,10 @@ class Pod:
         await self.done.wait()
         return self.code
 
+    async def secret(self, name: str) -> Object | None:
+        found = await self.api.get(f"/api/v1/namespaces/default/secrets/{name}")
+        return found.json() if found.status_code == 200 else None
+
     def write(self, path: str, content: str | bytes) -> Path:
         """What main's program would have written."""
         file = self.path("main", path)

@@ -9,7 +9,10 @@ import httpx
 import pytest
 from argo_serving import Pod, Served, free_port, parameters, result
 
+from labkit.embedded.api import auth
 from labkit.embedded.argo import calls, outputs
+from labkit.embedded.resources import WORKFLOWTASKRESULTS
+from labkit.paths import ClusterFolder
 
 
 def run(served: Served, template: dict, play, container: str = "wait", **environment: str):
@@ -24,13 +27,10 @@ def run(served: Served, template: dict, play, container: str = "wait", **environ
     return asyncio.run(go())
 
 
-def test_a_template_without_outputs_costs_no_call(served: Served) -> None:
-    def play(pod: Pod) -> None:
-        pod.print("hello")
-        pod.api = None  # type: ignore[assignment]  # whoever called it would fail
-
-    outcome, _ = run(served, {"name": "a", "container": {}}, play)
+def test_a_template_without_outputs_leaves_no_result(served: Served) -> None:
+    outcome, _ = run(served, {"name": "a", "container": {}}, lambda pod: pod.print("hello"))
     assert (outcome.code, outcome.message) == (0, "")
+    assert served.store.list(WORKFLOWTASKRESULTS) == []
     assert result(served) is None
 
 
@@ -151,18 +151,17 @@ def test_reporting_twice_leaves_one_result_with_the_last_outputs(served: Served)
     assert parameters(result(served)) == {"a": "2"}
 
 
-def test_a_refused_report_carries_the_words_of_the_server(
-    served: Served,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from labkit.embedded.api import auth
-
-    monkeypatch.setattr(auth, "allowed", lambda *a, **k: False)
-    template = {"name": "t", "container": {}, "outputs": {"parameters": []}}
-    outcome, _ = run(served, template, lambda pod: pod.print("x"), ARGO_INCLUDE_SCRIPT_OUTPUT="true")
-    assert outcome.code == 64
-    assert "workflowtaskresults.argoproj.io" in outcome.message
-    assert "is forbidden" in outcome.message
+@pytest.mark.parametrize("output", ["true", "false"])
+def test_an_account_without_a_role_cannot_report_even_nothing(served: Served, output: str) -> None:
+    served.token = auth.issue(ClusterFolder(served.home), "default", "default")
+    outcome, _ = run(
+        served, {"name": "t", "container": {}}, lambda pod: pod.print("x"), ARGO_INCLUDE_SCRIPT_OUTPUT=output
+    )
+    assert (outcome.code, outcome.message) == (
+        64,
+        'workflowtaskresults.argoproj.io is forbidden: User "system:serviceaccount:default:default" cannot create '
+        'resource "workflowtaskresults" in API group "argoproj.io" in the namespace "default"',
+    )
 
 
 def test_a_server_that_stays_away_ends_in_an_error(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clusters import Kube
+from clusters import Kube, let_workflows_run
 from kubernetes import client, watch
 
 CHIEF = """
@@ -109,6 +109,7 @@ def test_a_workflow_hands_an_output_on_and_collects_a_script(kube: Kube):
             ],
         },
     }
+    let_workflows_run(kube.api, kube.namespace)
     objects = client.CustomObjectsApi(kube.api)
     objects.create_namespaced_custom_object("argoproj.io", "v1alpha1", kube.namespace, "workflows", workflow)
     done = until(

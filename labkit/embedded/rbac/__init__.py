@@ -1,0 +1,1 @@
+"""Who may do what: Roles and their bindings, evaluated as Kubernetes does."""
