@@ -71,7 +71,7 @@ CLUSTERROLEBINDINGS = Resource(
 ENDPOINTSLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 STORAGECLASSES = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", ("sc",), False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
-TFJOBS = Resource("kubeflow.org", "v1", "tfjobs", "TFJob", (), True, True, ("scale",), ALL, custom=True)
+TFJOBS = Resource("kubeflow.org", "v1", "tfjobs", "TFJob", (), True, True, ("scale",), custom=True)
 WORKFLOWS = Resource("argoproj.io", "v1alpha1", "workflows", "Workflow", ("wf",), custom=True)
 WORKFLOWTEMPLATES = Resource(
     "argoproj.io", "v1alpha1", "workflowtemplates", "WorkflowTemplate", ("wftmpl",), custom=True

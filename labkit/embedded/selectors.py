@@ -1,8 +1,8 @@
 """Label and field selectors, parsed once and matched against many objects.
 
 Grammar of labels: `a=b`, `a==b`, `a!=b`, `a in (x,y)`, `a notin (x,y)`, `a`, `!a`, `a>1`, `a<1`, joined by commas (all
-must hold). As in Kubernetes `!=` and `notin` also match objects without the label. Fields: `path=value`, `path!=value`; which paths
-a kind has is fixed, another one is refused (400).
+must hold). As in Kubernetes `!=` and `notin` also match objects without the label. Fields: `path=value`, `path!=value`;
+which paths a kind has is fixed, another one is refused (400).
 """
 
 from __future__ import annotations

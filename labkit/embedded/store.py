@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.embedded import selectors
-from labkit.embedded.resources import NAMESPACES, PODS, RESOURCES, Resource
+from labkit.embedded.resources import DEPLOYMENTS, NAMESPACES, PODS, RESOURCES, Resource
 from labkit.embedded.status import ApiError, already_exists, cause, conflict, gone, invalid, not_found
 from labkit.errors import LabError
 
@@ -87,6 +87,22 @@ class _Entry:
     raw: bytes
     object: Object  # never handed out uncopied, never changed in place
     version: int
+
+
+def _counted(resource: Resource) -> bool:
+    """Whether the kind counts the generations of its spec: Services, namespaces, claims and nodes do not."""
+    return resource.custom or resource is PODS or resource.group in ("apps", "batch")
+
+
+def _another(resource: Resource, operation: str, old: Object, new: Object) -> bool:
+    """Whether a write makes another generation: of the spec, of a Deployment's annotations too; a pod's binding is none."""
+    notes = [obj["metadata"].get("annotations") or {} for obj in (old, new)]
+    if operation == "UPDATE" and resource is DEPLOYMENTS and notes[0] != notes[1]:
+        return True
+    before, after = old.get("spec"), new.get("spec")
+    if resource is PODS and before and after and not before.get("nodeName"):
+        after = {k: v for k, v in after.items() if k != "nodeName"}
+    return before != after
 
 
 class Store:
@@ -268,7 +284,7 @@ class Store:
             for stale in ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"):
                 meta.pop(stale, None)
             meta.update(uid=str(uuid.uuid4()), creationTimestamp=now())
-            if "spec" in obj:
+            if "spec" in obj and _counted(resource):
                 meta["generation"] = 1
             if self.admit:
                 obj = self.admit(self, "CREATE", resource, obj, None)
@@ -339,7 +355,7 @@ class Store:
             new["metadata"] = self._carry(old["metadata"], new["metadata"])
             if self.admit and operation != "BOTH":
                 new = self.admit(self, operation, resource, new, old)
-            if new.get("spec") != old.get("spec"):
+            if _counted(resource) and _another(resource, operation, old, new):
                 new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
             if new == old:
                 return new
@@ -397,14 +413,7 @@ class Store:
             if self.admit:
                 self.admit(self, "DELETE", resource, obj, obj)
             meta = obj["metadata"]
-            for what, want, have in (("UID", uid, meta["uid"]), ("ResourceVersion", version, meta["resourceVersion"])):
-                if want and want != have:
-                    why = f"the {what} in the precondition ({want}) does not match the {what} in record ({have}). The "
-                    raise conflict(
-                        resource,
-                        name,
-                        "Precondition failed: " + why + "object might have been deleted and then recreated",
-                    )
+            self._check_preconditions(resource, meta, uid, version)
             finalizers = [f for f in meta.get("finalizers") or [] if f not in (FOREGROUND, ORPHAN)]
             if policy == "Foreground" and self._owned.get(meta["uid"]):
                 finalizers.append(FOREGROUND)
@@ -412,12 +421,28 @@ class Store:
                 finalizers.append(ORPHAN)
             self._set_grace(resource, obj, grace)
             if finalizers or self._graceful(resource, obj):
-                meta.setdefault("deletionTimestamp", now())
+                if not meta.get("deletionTimestamp"):
+                    meta["deletionTimestamp"] = now()
+                    if resource is not NAMESPACES:
+                        meta.setdefault("deletionGracePeriodSeconds", 0)
+                    if meta.get("generation"):
+                        meta["generation"] += 1
                 meta["finalizers"] = finalizers
                 if not finalizers:
                     del meta["finalizers"]
                 return obj if obj == entry.object else self._write(resource, obj, entry, dry_run)
             return self._remove(resource, obj, dry_run)
+
+    @staticmethod
+    def _check_preconditions(resource: Resource, meta: Object, uid: str, version: str) -> None:
+        after = {"UID": "been deleted and then recreated", "ResourceVersion": "been modified"}
+        for what, want, have in (("UID", uid, meta["uid"]), ("ResourceVersion", version, meta["resourceVersion"])):
+            if want and want != have:
+                why = f"the {what} in the precondition ({want}) does not match the {what} in record ({have}). "
+                kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+                words = f'Operation cannot be fulfilled on {kind} "{meta["name"]}": {why}The object might have {after[what]}'
+                details = {"name": meta["name"], "group": resource.group, "kind": resource.kind}
+                raise ApiError(409, "Conflict", words, {k: v for k, v in details.items() if v})
 
     @staticmethod
     def _set_grace(resource: Resource, obj: Object, grace: int | None) -> None:

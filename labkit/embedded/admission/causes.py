@@ -75,8 +75,11 @@ class Causes:
     def one_of(self, field: str, value: Any, values: tuple[str, ...]) -> None:
         """Unsupported value, unless it is one of `values`."""
         if value not in values:
-            words = "supported values: " + ", ".join(quoted(v) for v in values)
-            self._add("FieldValueNotSupported", field, f"Unsupported value: {quoted(value)}", words)
+            self.unsupported(field, value, values)
+
+    def unsupported(self, field: str, value: Any, values: tuple[str, ...]) -> None:
+        words = "supported values: " + ", ".join(quoted(v) for v in values)
+        self._add("FieldValueNotSupported", field, f"Unsupported value: {quoted(value)}", words)
 
     def not_negative(self, field: str, value: Any) -> None:
         if value is not None and value < 0:

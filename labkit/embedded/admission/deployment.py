@@ -72,6 +72,7 @@ def _selector(causes: Causes, resource: Resource, spec: Object) -> None:
     if not selector:
         if selector is None:
             causes.required("spec.selector")
+            _labels_differ(causes, spec["template"])
         else:
             causes.invalid("spec.selector", selector, "empty selector is invalid for deployment")
         return
@@ -81,29 +82,43 @@ def _selector(causes: Causes, resource: Resource, spec: Object) -> None:
 def check_selector(causes: Causes, selector: Object, template: Object) -> None:
     """A well-formed LabelSelector that matches the template's labels."""
     causes.labels("spec.selector.matchLabels", selector.get("matchLabels"))
+    for i, expression in enumerate(selector.get("matchExpressions") or ()):
+        if expression.get("operator") not in ("In", "NotIn", "Exists", "DoesNotExist"):
+            path = f"spec.selector.matchExpressions[{i}].operator"
+            causes.invalid(path, expression.get("operator", ""), "not a valid selector operator")
     try:
         matches = selectors.from_spec(selector)(template)
     except (ApiError, KeyError):
         causes.invalid("spec.selector", selector, "invalid label selector")
         return
     if not matches:
-        labels = template["metadata"].get("labels") or {}
-        causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        _labels_differ(causes, template)
+
+
+def _labels_differ(causes: Causes, template: Object) -> None:
+    labels = template["metadata"].get("labels") or None
+    causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
 
 
 def check_template(causes: Causes, template: Object, restarts: tuple[str, ...], kind: str) -> None:
     """A pod template at `spec.template`, with one of the restart policies that its owner allows."""
     causes.labels("spec.template.labels", template["metadata"].get("labels"))
     check_spec(causes, template["spec"], "spec.template.spec")
-    causes.one_of("spec.template.spec.restartPolicy", template["spec"]["restartPolicy"], restarts)
+    policy = template["spec"]["restartPolicy"]
+    if kind == "Job" and policy not in restarts:
+        causes.required("spec.template.spec.restartPolicy", "valid values: " + ", ".join(f'"{r}"' for r in restarts))
+    else:
+        causes.one_of("spec.template.spec.restartPolicy", policy, restarts)
     if "Always" in restarts and template["spec"].get("activeDeadlineSeconds") is not None:
         words = "activeDeadlineSeconds in ReplicaSet is not Supported"
         causes.forbidden("spec.template.spec.activeDeadlineSeconds", words)
 
 
 def _strategy(causes: Causes, strategy: Object) -> None:
-    causes.one_of("spec.strategy.type", strategy["type"], ("Recreate", "RollingUpdate"))
     rolling: Any = strategy.get("rollingUpdate")
+    if strategy["type"] not in ("Recreate", "RollingUpdate"):
+        shown = {"Type": strategy["type"], "RollingUpdate": rolling}  # upstream prints its own struct
+        causes.unsupported("spec.strategy", shown, ("Recreate", "RollingUpdate"))
     if strategy["type"] == "Recreate" and rolling is not None:
         words = "may not be specified when strategy `type` is 'Recreate'"
         causes.forbidden("spec.strategy.rollingUpdate", words)

@@ -14,6 +14,7 @@ from labkit.embedded.resources import (
 )
 from labkit.embedded.store import Object
 
+STANDARD = ("kubernetes", "orphan", "foregroundDeletion")  # finalizers
 ANNOTATIONS_LIMIT = 256 * 1024
 
 
@@ -46,19 +47,33 @@ def check(resource: Resource, obj: Object, old: Object | None) -> None:
     if size > ANNOTATIONS_LIMIT:
         causes.too_long("metadata.annotations", ANNOTATIONS_LIMIT)
     _owners(causes, meta.get("ownerReferences") or [])
-    for name in meta.get("finalizers") or ():
-        for words in qualified_errors(name):
-            causes.invalid("metadata.finalizers", name, words)
+    _finalizers(causes, resource, meta, old)
     causes.settle(resource, meta["name"])
 
 
+def _finalizers(causes: Causes, resource: Resource, meta: Object, old: Object | None) -> None:
+    names = meta.get("finalizers") or []
+    for i, name in enumerate(names):
+        for words in qualified_errors(name):
+            causes.invalid("metadata.finalizers", name, words)
+        if "/" not in name and name not in STANDARD and not resource.custom:
+            words = "name is neither a standard finalizer name nor is it fully qualified"
+            causes.invalid(f"metadata.finalizers[{i}]", name, words)
+    if old is not None and old["metadata"].get("deletionTimestamp"):
+        had = old["metadata"].get("finalizers") or ()
+        if new := [name for name in names if name not in had]:
+            listed = "[]string{" + ", ".join(f'"{name}"' for name in new) + "}"
+            words = "no new finalizers can be added if the object is being deleted, found new finalizers "
+            causes.forbidden("metadata.finalizers", words + listed)
+
+
 def _owners(causes: Causes, owners: list[Object]) -> None:
-    for i, owner in enumerate(owners):
+    for owner in owners:
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
-                causes.invalid(f"metadata.ownerReferences[{i}].{field}", owner.get(field, ""), "must not be empty")
+                causes.invalid(f"metadata.ownerReferences.{field}", owner.get(field, ""), "must not be empty")
     controllers = [o for o in owners if o.get("controller")]
     if len(controllers) > 1:
         words = "Only one reference can have Controller set to true. Found "
-        names = " and ".join(f'"true" in references for {o["kind"]}/{o["name"]}' for o in controllers[:2])
+        names = '"true" in references for ' + " and ".join(f"{o['kind']}/{o['name']}" for o in controllers[:2])
         causes.invalid("metadata.ownerReferences", owners, words + names)

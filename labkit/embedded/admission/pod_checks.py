@@ -12,6 +12,8 @@ from labkit.embedded.store import Object
 
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _NAMESPACED = "must be a standard resource for containers"
+_STANDARD = "must be a standard resource type or fully qualified"
+_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
 _FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
            "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")  # fmt: skip
 
@@ -25,8 +27,8 @@ def check_spec(causes: Causes, spec: Object, path: str) -> None:
     for kind in ("initContainers", "containers"):
         for i, container in enumerate(spec.get(kind) or ()):
             _container(causes, container, f"{path}.{kind}[{i}]", names, volumes, init=kind == "initContainers")
-    causes.one_of(f"{path}.restartPolicy", spec["restartPolicy"], ("Always", "Never", "OnFailure"))
-    policies = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+    causes.one_of(f"{path}.restartPolicy", spec["restartPolicy"], ("Always", "OnFailure", "Never"))
+    policies = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
     causes.one_of(f"{path}.dnsPolicy", spec["dnsPolicy"], policies)
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= 2**31 - 1:
@@ -47,13 +49,6 @@ def _volumes(causes: Causes, volumes: Iterable[Object], path: str) -> set[str]:
     names: set[str] = set()
     for i, volume in enumerate(volumes):
         here, name = f"{path}[{i}]", volume.get("name", "")
-        if not name:
-            causes.required(f"{here}.name")
-        elif name in names:
-            causes.duplicate(f"{here}.name", name)
-        else:
-            causes.label(f"{here}.name", name)
-        names.add(name)
         kinds = [k for k in volume if k != "name"]
         for extra in kinds[1:]:
             causes.forbidden(f"{here}.{extra}", "may not specify more than 1 volume type")
@@ -66,7 +61,25 @@ def _volumes(causes: Causes, volumes: Iterable[Object], path: str) -> set[str]:
         _sources(causes, volume, here)
         for k, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
             _sources(causes, source or {}, f"{here}.projected.sources[{k}]")
+        _sizes(causes, volume, here)
+        if not name:
+            causes.required(f"{here}.name")
+        elif name in names:
+            causes.duplicate(f"{here}.name", name)
+        else:
+            causes.label(f"{here}.name", name)
+        names.add(name)
     return names
+
+
+def _sizes(causes: Causes, volume: Object, path: str) -> None:
+    for kind in ("configMap", "secret", "downwardAPI", "projected"):
+        mode = (volume.get(kind) or {}).get("defaultMode")
+        if mode is not None and not 0 <= mode <= 0o777:
+            causes.invalid(f"{path}.{kind}.defaultMode", mode, _MODE)
+    limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+    if limit is not None and quantity.parse(limit) < 0:
+        causes.forbidden(f"{path}.emptyDir.sizeLimit", "SizeLimit field must be a valid resource quantity")
 
 
 def _sources(causes: Causes, volume: Object, path: str) -> None:
@@ -77,6 +90,8 @@ def _sources(causes: Causes, volume: Object, path: str) -> None:
             if kind != "downwardAPI" and not item.get("key"):
                 causes.required(f"{here}.key")
             _local(causes, item.get("path", ""), f"{here}.path")
+            if item.get("mode") is not None and not 0 <= item["mode"] <= 0o777:
+                causes.invalid(f"{here}.mode", item["mode"], _MODE)
     if token := volume.get("serviceAccountToken"):
         _local(causes, token.get("path", ""), f"{path}.serviceAccountToken.path")
 
@@ -213,9 +228,9 @@ def _mounts(causes: Causes, mounts: Iterable[Object], path: str, volumes: set[st
         paths.add(target)
         below = mount.get("subPath", "")
         if below.startswith("/"):
-            causes.invalid(f"{here}.subPath", below, "must be a relative path")
+            causes.invalid(f"{path}.subPath", below, "must be a relative path")
         elif ".." in below.split("/"):
-            causes.invalid(f"{here}.subPath", below, "must not contain '..'")
+            causes.invalid(f"{path}.subPath", below, "must not contain '..'")
 
 
 def _resources(causes: Causes, resources: Object, path: str) -> None:
@@ -226,7 +241,12 @@ def _resources(causes: Causes, resources: Object, path: str) -> None:
             for words in qualified_errors(name):
                 causes.invalid(here, name, words)
             if "/" not in name and name not in ("cpu", "memory", "ephemeral-storage") and "hugepages-" not in name:
-                causes.invalid(here, name, _NAMESPACED)
+                causes.invalid(f"{here}[{name}]", name, _STANDARD)
+                causes.invalid(f"{here}[{name}]", name, _NAMESPACED)
+            if "/" in name and quantity.parse(value) % 1:
+                causes.invalid(f"{here}[{name}]", value, "must be an integer")
+            if "/" in name and part == "requests" and name not in limits:
+                causes.required(f"{path}.limits", "Limit must be set for non overcommitable resources")
             if quantity.parse(value) < 0:
                 causes.invalid(f"{here}[{name}]", value, NEGATIVE)
             if part == "requests" and name in limits and quantity.parse(value) > quantity.parse(limits[name]):

@@ -5,6 +5,8 @@ The host ports stand in the annotation `labkit.dev/ports` and stay the same as l
 
 from __future__ import annotations
 
+import ipaddress
+
 from labkit.embedded import ports
 from labkit.embedded.admission.causes import Causes, label_errors, port_name_errors, refuse
 from labkit.embedded.admission.pod_defaults import fill
@@ -66,11 +68,18 @@ def validate(store: Store, service: Object, old: Object | None) -> None:
         causes.required("spec.ports")
     _ports(causes, spec.get("ports") or [])
     _node_ports(causes, store, service, old)
+    if spec["type"] == "ClusterIP":
+        for i, port in enumerate(spec.get("ports") or ()):
+            if port.get("nodePort"):
+                causes.forbidden(f"spec.ports[{i}].nodePort", "may not be used when `type` is 'ClusterIP'")
     causes.labels("spec.selector", spec.get("selector"))
     if headless and spec["type"] in ("NodePort", "LoadBalancer"):
         causes.invalid("spec.clusterIPs[0]", HEADLESS, f"may not be set to 'None' for {spec['type']} services")
     if old is not None and spec["clusterIP"] != old["spec"]["clusterIP"]:
         causes.invalid("spec.clusterIPs[0]", [spec["clusterIP"]], "may not change once set")
+    elif not headless and not _is_address(spec["clusterIP"]):
+        words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        causes.invalid("spec.clusterIPs[0]", spec["clusterIP"], words)
     elif spec["clusterIP"] not in (ADDRESS, HEADLESS):
         words = "failed to allocate IP " + spec["clusterIP"] + ": the embedded cluster's services all have " + ADDRESS
         causes.invalid("spec.clusterIPs", [spec["clusterIP"]], words)
@@ -81,6 +90,14 @@ def validate(store: Store, service: Object, old: Object | None) -> None:
     refuse("spec.sessionAffinity", spec["sessionAffinity"] == "ClientIP", "all clients have the same address")
     for i, port in enumerate(spec.get("ports") or ()):
         refuse(f"spec.ports[{i}].protocol", port["protocol"] != "TCP", "only TCP is forwarded")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _node_ports(causes: Causes, store: Store, service: Object, old: Object | None) -> None:
@@ -114,6 +131,6 @@ def _ports(causes: Causes, given: list[Object]) -> None:
         else:
             causes.port(f"{here}.targetPort", target or 0)
         if (number, port["protocol"]) in numbers:
-            causes.duplicate(here, {"name": name, "protocol": port["protocol"], "port": number} if name else
-                             {"protocol": port["protocol"], "port": number})  # fmt: skip
+            shown = {"Name": "", "Protocol": port["protocol"], "AppProtocol": None, "Port": number, "TargetPort": 0}
+            causes.duplicate(here, shown | {"NodePort": 0})  # upstream prints its own struct
         numbers.add((number, port["protocol"]))

@@ -122,13 +122,16 @@ def _checked(resource: Resource, old: Object | None, config: Any) -> Object:
     given = (config.get("apiVersion"), config.get("kind"))
     if given != (resource.api_version, resource.kind):
         kind = f"{resource.api_version}, Kind={resource.kind}"
+        if not given[1]:
+            raise bad_request("invalid object type: /, Kind=")
         raise bad_request(f"invalid object type: {given[0] or ''}, Kind={given[1] or ''} is not {kind}")
     meta = config.get("metadata")
     if not isinstance(meta, dict):
         meta = config["metadata"] = {}
     if meta.get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")
-    where = f"({meta.get('namespace', '')}/{meta.get('name', '')}; {resource.api_version}, Kind={resource.kind})"
+    group = f"{resource.group}/{resource.version}"
+    where = f"({meta.get('namespace', '')}/{meta.get('name', '')}; {group}, Kind={resource.kind})"
     decoder = Decoder(custom=False)
     try:
         made = decoder.decode(schemas.of(resource), config)

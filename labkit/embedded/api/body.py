@@ -16,6 +16,14 @@ from labkit.embedded.status import ApiError, bad_request
 
 LIMIT = 3 * 1024 * 1024  # bytes, k8s.io/apiserver's MaxRequestBodyBytes
 YAML_NODES = 200_000  # more than that can only be an alias bomb
+GO = {  # Python's words for what is wrong in JSON, and where Go says it is
+    "Expecting property name": "looking for beginning of object key string",
+    "Expecting ':'": "after object key",
+    "Expecting ','": "after object key:value pair",
+    "Extra data": "after top-level value",
+    "Invalid control character": "in string literal",
+    "Invalid \\escape": "in string escape code",
+}
 ACCEPTED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
@@ -56,11 +64,40 @@ def decode(data: bytes, media: str, kind: str = "") -> tuple[Any, list[str]]:
 
             return protobuf.decode(data), []
     except (ValueError, RecursionError) as error:
-        why = str(error) or "the document is nested too deeply"
         of = f" (must be of type {kind})" if kind else ""
-        text = f"the object provided is unrecognized{of}: couldn't get version/kind; json parse error: {why}"
-        raise bad_request(f"{text} ({data[:16].hex()})") from error
+        text = f"the object provided is unrecognized{of}: couldn't get version/kind; json parse error: "
+        raise bad_request(f"{text}{reason(data, error)} ({summary(data)})") from error
     raise unsupported(ACCEPTED)
+
+
+def parse_json(data: bytes) -> Any:
+    """The data, or ValueError in the words of Go's decoder."""
+    try:
+        return _json(data)[0]
+    except (ValueError, RecursionError) as error:
+        raise ValueError(reason(data, error)) from None
+
+
+def reason(data: bytes, error: Exception) -> str:
+    """Why JSON can't be read, as Go says it."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error) or "the document is nested too deeply"
+    text = data.decode("utf-8", "replace")
+    at = len(text) if error.msg.startswith("Unterminated") else error.pos
+    if not text[at:].strip():
+        return "unexpected end of JSON input"
+    where = next(
+        (words for start, words in GO.items() if error.msg.startswith(start)), "looking for beginning of value"
+    )
+    return f"invalid character '{text[at:].lstrip()[0]}' {where}"
+
+
+def summary(data: bytes) -> str:
+    """The data's beginning, as k8s.io/apiserver shows it."""
+    if not data:
+        return "<empty>"
+    start = data[:30].decode("utf-8", "replace") if data.startswith(b"{") else data[:30].hex()
+    return start + (" ..." if len(data) > 30 else "")
 
 
 def _json(data: bytes) -> tuple[Any, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,19 @@ from typing import Any
 from labkit.embedded.status import ApiError, bad_request, cause
 
 POLICIES = ("Foreground", "Background", "Orphan")
-FIELD_VALIDATION = ("Ignore", "Strict", "Warn")
+FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
+REASONS = {
+    "Unsupported value": "FieldValueNotSupported",
+    "Forbidden": "FieldValueForbidden",
+    "Required value": "FieldValueRequired",
+    "Too long": "FieldValueTooLong",
+}
 
 
 def refuse(kind: str, field: str, why: str) -> ApiError:
     """422 for an option, worded as upstream: `CreateOptions.meta.k8s.io "" is invalid: dryRun: ...`."""
-    details = {"group": "meta.k8s.io", "kind": kind, "causes": [cause("FieldValueInvalid", field, why)]}
+    reason = next((r for words, r in REASONS.items() if why.startswith(words)), "FieldValueInvalid")
+    details = {"group": "meta.k8s.io", "kind": kind, "causes": [cause(reason, field, why)]}
     return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {field}: {why}', details)
 
 
@@ -50,7 +58,7 @@ def _dry(value: Any, kind: str) -> bool:
     values = value if isinstance(value, list) else [value]
     for wrong in values:
         if wrong != "All":
-            raise refuse(kind, "dryRun", _unsupported(str(wrong), ("All",)))
+            raise refuse(kind, "dryRun", f'Unsupported value: {json.dumps(values)}: supported values: "All"')
     return True
 
 
@@ -101,7 +109,7 @@ def delete(query: Mapping[str, str], body: Any) -> DeleteOptions:
         raise refuse("DeleteOptions", "propagationPolicy", _unsupported(str(policy), (*POLICIES, "nil")))
     if source.get("orphanDependents") is not None:
         if policy:
-            why = "Invalid value: orphanDependents and deletionPropagation cannot be both set"
+            why = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'
             raise refuse("DeleteOptions", "propagationPolicy", why)
         policy = "Orphan" if source["orphanDependents"] else "Background"
     grace = source.get("gracePeriodSeconds")
@@ -147,7 +155,7 @@ def listing(query: Mapping[str, str]) -> ListOptions:
     )
     if options.version and not (options.version.isascii() and options.version.isdecimal()):
         error = f'Invalid value: "{options.version}": strconv.ParseUint: parsing "{options.version}": invalid syntax'
-        raise refuse("ListOptions", "resourceVersion", error)
+        raise bad_request(f"invalid resource version: resourceVersion: {error}")
     match, forbidden = options.match, "Forbidden: "
     if options.initial is not None:
         if not options.watch:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from labkit.embedded.api import apply, body, schemas, strategic
 from labkit.embedded.api.options import WriteOptions, refuse
 from labkit.embedded.api.targets import Target
-from labkit.embedded.status import ApiError, bad_request, cause
+from labkit.embedded.status import ApiError, bad_request
 from labkit.embedded.store import Object, dump
 
 JSON_PATCH, MERGE = "application/json-patch+json", "application/merge-patch+json"
@@ -46,21 +46,27 @@ def parse(media: str, data: bytes, target: Target, options: WriteOptions, reques
             raise refuse("PatchOptions", "fieldManager", "Required value: is required for apply patch")
         config = body.decode(data, "application/yaml")[0]
         return Patch(lambda old: apply.apply(resource, old, config, options, target.subresource), creates=True)
-    content = _content(data)
+    content = _content(data, "" if media == STRATEGIC else "error decoding patch: ")
     if media == JSON_PATCH:
         return _json_patch(content)
     if not isinstance(content, dict):
-        raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+        words = f"json: cannot unmarshal {_go_type(content)} into Go value of type map[string]interface {{}}"
+        raise bad_request(words if media == STRATEGIC else f"error decoding patch: {words}")
     if media == MERGE:
         return Patch(lambda old: merge(old, content))
     return Patch(lambda old: strategic.merge(old, json.loads(dump(content)), schemas.of(resource)))
 
 
-def _content(data: bytes) -> Any:
+def _content(data: bytes, prefix: str) -> Any:
     try:
-        return body.decode(data, "application/json")[0]
-    except ApiError as error:
-        raise bad_request(f"error decoding patch: {error.message.rpartition('json parse error: ')[2]}") from None
+        return body.parse_json(data)
+    except ValueError as error:
+        raise bad_request(f"{prefix}{error}") from None
+
+
+def _go_type(value: Any) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+    return names.get(type(value), "null")
 
 
 def merge(old: Any, change: Any) -> Any:
@@ -80,37 +86,36 @@ def _json_patch(operations: Any) -> Patch:
     import jsonpatch  # type: ignore[import-untyped,unused-ignore]
 
     if not isinstance(operations, list) or not all(isinstance(o, dict) for o in operations):
-        raise bad_request("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        words = f"json: cannot unmarshal {_go_type(operations)} into Go value of type []handlers.jsonPatchOp"
+        raise bad_request(f"error decoding patch: {words}")
     if len(operations) > OPERATIONS:
         words = f"The allowed maximum operations in a JSON patch is {OPERATIONS}, got {len(operations)}"
         raise ApiError(413, "RequestEntityTooLarge", words)
 
     def run(old: Object) -> Object:
         try:
-            made = jsonpatch.JsonPatch(operations).apply(old)
+            made = old
+            for operation in operations:
+                made = jsonpatch.JsonPatch([_lenient(operation, made)]).apply(made)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError) as error:
-            raise _rejected(_why(operations, error)) from error
+            raise _rejected() from error
         if not isinstance(made, dict):
-            raise _rejected("the patched document is not an object")
+            raise _rejected()
         return made
 
     return Patch(run)
 
 
-def _rejected(why: str) -> ApiError:
-    """Upstream tells only that; here the cause says why."""
-    words = "the server rejected our request due to an error in our request"
-    return ApiError(422, "Invalid", words, {"causes": [cause("FieldValueInvalid", "patch", why)]})
+def _lenient(operation: Object, document: Any) -> Object:
+    """A replacement of a member that is not there adds it, as upstream's library does within an object."""
+    if operation.get("op") != "replace" or not isinstance(operation.get("path"), str):
+        return operation
+    *way, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]] or [""]
+    for part in way:
+        document = document.get(part) if isinstance(document, dict) else None
+    return operation | {"op": "add"} if isinstance(document, dict) and last not in document else operation
 
 
-def _why(operations: list[Any], error: Exception) -> str:
-    """Upstream's words where they can be told, else the library's."""
-    known = ("add", "remove", "replace", "move", "copy", "test")
-    for operation in operations:
-        if operation.get("op") not in known:
-            return f"Unexpected kind: {operation.get('op')}"
-    name = type(error).__name__
-    if name == "JsonPatchTestFailed":
-        path = next((o.get("path") for o in operations if o.get("op") == "test"), "")
-        return f"testing value {path} failed: test failed"
-    return str(error)
+def _rejected() -> ApiError:
+    """Upstream tells only that."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")

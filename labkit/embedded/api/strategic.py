@@ -57,7 +57,7 @@ def _directive(patch: Map) -> Map:
         return {}
     if patch[PATCH] == "merge":
         raise failed("merging maps cannot yet be specified in the patch")
-    raise failed(f"unknown patch type: {patch[PATCH]}, patch: {patch}")
+    raise failed(f"unknown patch type: {patch[PATCH]} in map: {go_map(patch)}")
 
 
 def _retain(original: Map, patch: Map) -> None:
@@ -120,6 +120,17 @@ def _list(have: list[Any], change: list[Any], schema: Schema) -> list[Any]:
     return _ordered(_maps(have, change, key, schema.items), [c for c in change if PATCH not in c], have, key)
 
 
+def go_map(value: Any) -> str:
+    """A value as Go prints a map: `map[a:1 b:[x y]]`."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{k}:{go_map(v)}" for k, v in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(go_map, value)) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "<nil>" if value is None else str(value)
+
+
 def _maps(have: list[Map], change: list[Map], key: str, schema: Schema) -> list[Map]:
     merged = list(have)
     for item in change:
@@ -127,9 +138,9 @@ def _maps(have: list[Map], change: list[Map], key: str, schema: Schema) -> list[
         if directive == "replace":
             return [_clean(c) for c in change if PATCH not in c]
         if directive not in (None, "delete"):
-            raise failed(f"unknown patch type: {directive}, patch: {item}")
+            raise failed(f"unknown patch type: {directive} in map: {go_map(item)}")
         if key not in item:
-            raise failed(f"map: {item} does not contain declared merge key: {key}")
+            raise failed(f"map: {go_map(item)} does not contain declared merge key: {key}")
     for item in change:
         if PATCH in item:
             merged = [m for m in merged if m.get(key) != item[key]]

@@ -35,6 +35,8 @@ def reconcile(pod: Object, store: Store) -> float | None:
         return _unschedulable(pod, store, "no nodes available to schedule pods")
     if missing := _missing_claim(pod, store):
         help_ = f"{_LATER}0/{len(nodes)} nodes are available: {len(nodes)} Preemption is not helpful for scheduling."
+        if missing.endswith("not found"):
+            help_ = "not found"
         return _unschedulable(pod, store, f"0/{len(nodes)} nodes are available: {missing}. {help_}")
     why: Counter[str] = Counter()
     fitting: list[tuple[float, str]] = []

@@ -46,7 +46,7 @@ class Container:
         self.name: str = spec["name"]
         self.folder = pod.folder / "containers" / self.name
         self.root = self.folder / "root"
-        waiting = {"reason": "PodInitializing" if kind == "main" and pod.has_init else "ContainerCreating"}
+        waiting = {"reason": "PodInitializing" if pod.has_init else "ContainerCreating"}
         self.state = ContainerState(self.name, spec["image"], kind, state={"waiting": waiting})
         self.process: Process | builtin.Inline | None = None
         self.log: Log | None = None
@@ -122,6 +122,7 @@ class Container:
             image = await self._image()
             if image is None:
                 return None
+            self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
             variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources)
             argv = self._argv(image, variables)
             launch = self.launch(variables, argv, self.spec.get("workingDir") or "/", image.warm)
@@ -129,7 +130,6 @@ class Container:
             await self._cannot("CreateContainerConfigError", str(error), f"Error: {error}")
             await self.pod.refresh()
             return None
-        self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
         self.event("Normal", "Created", f"Created container: {self.name}")
         try:
             self.folder.joinpath(MESSAGE).write_bytes(b"")
@@ -331,7 +331,8 @@ class Container:
 
     def unhealthy(self, kind: str, probe: Object) -> None:
         grace = probe.get("terminationGracePeriodSeconds")
-        message = f"Container {self.name} failed {kind} probe, will be restarted"
+        again = self.kind == "sidecar" or self.pod.spec.get("restartPolicy", "Always") != "Never"
+        message = f"Container {self.name} failed {kind} probe, will be restarted" if again else ""
         self.kill(self.pod.grace if grace is None else grace, message)
 
     def exceeds_memory(self) -> None:

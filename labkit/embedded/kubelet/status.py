@@ -47,18 +47,29 @@ class ContainerState:
     def running(self) -> bool:
         return "running" in self.state
 
-    def status(self) -> Object:
-        return {
-            "name": self.name,
-            "state": self.state,
-            "lastState": self.last,
-            "ready": self.ready,
-            "restartCount": self.restarts,
-            "image": self.image,
-            "imageID": self.image_id,
-            "containerID": self.id,
-            "started": self.started,
-        }
+    def status(self, spec: Object) -> Object:
+        """The ContainerStatus of the container that `spec` describes; what it got is known once it has run."""
+        made = self.id or "terminated" in self.state
+        mounts = [
+            {k: m[k] for k in ("mountPath", "name", "readOnly") if m.get(k)}
+            | ({"recursiveReadOnly": "Disabled"} if m.get("readOnly") else {})
+            for m in spec.get("volumeMounts") or ()
+        ]
+        return (
+            {
+                "name": self.name,
+                "state": self.state,
+                "lastState": self.last,
+                "ready": self.ready,
+                "restartCount": self.restarts,
+                "image": self.image if made else spec["image"],
+                "imageID": self.image_id if made else "",
+                "containerID": self.id,
+                "started": self.started,
+            }
+            | ({"resources": spec.get("resources") or {}} if made else {})
+            | ({"volumeMounts": mounts} if mounts else {})
+        )
 
 
 @dataclass
@@ -175,6 +186,8 @@ def build(
     if verdict and ended:
         found = "Failed"
     have = {c["type"]: c for c in old.get("conditions") or ()}
+    specs = {c["name"]: c for c in [*(spec.get("initContainers") or ()), *spec["containers"]]}
+    generation = pod["metadata"].get("generation", 1)
     gates = [gate["conditionType"] for gate in spec.get("readinessGates") or ()]
     mine = conditions(found, containers, sandbox, gates, have)
     if verdict and verdict.condition:
@@ -183,10 +196,12 @@ def build(
     for condition in mine:
         before = have.pop(condition["type"], None)
         same = before is not None and before["status"] == condition["status"]
+        condition["observedGeneration"] = generation
         condition["lastTransitionTime"] = before.get("lastTransitionTime", moment) if before and same else moment
     scheduled = have.pop("PodScheduled", None)
     if scheduled is None:
         scheduled = _condition("PodScheduled", True) | {"lastTransitionTime": moment}
+    scheduled["observedGeneration"] = generation
     out: Object = {
         "phase": found,
         "conditions": [*mine, scheduled, *have.values()],
@@ -194,14 +209,12 @@ def build(
         "hostIPs": [{"ip": ADDRESS}],
         "startTime": started,
         "qosClass": qos_class(spec),
-        "containerStatuses": [c.status() for c in containers if c.kind == "main"],
+        "containerStatuses": [c.status(specs[c.name]) for c in containers if c.kind == "main"],
     }
     if sandbox:
         out |= {"podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
-    if init := [c.status() for c in containers if c.kind != "main"]:
+    if init := [c.status(specs[c.name]) for c in containers if c.kind != "main"]:
         out["initContainerStatuses"] = init
     if verdict and found == "Failed":
         out |= {"reason": verdict.reason, "message": verdict.message}
-    if old.get("observedGeneration"):
-        out["observedGeneration"] = pod["metadata"].get("generation", 1)
-    return out
+    return out | {"observedGeneration": generation}

@@ -131,7 +131,7 @@ async def _keys(
         if item["key"] in values:
             out[item["path"]] = (values[item["key"]], item.get("mode") or mode)
         elif not spec.get("optional"):
-            raise env.ConfigError(f"references non-existent {word} key: {item['key']}")
+            raise env.ConfigError(f"{word} references non-existent config key: {item['key']}")
     return out
 
 

@@ -208,7 +208,7 @@ def test_a_job_gets_its_selector_and_labels(store: Store) -> None:
 
 @pytest.mark.parametrize(("spec", "words"), [
     ({"template": template()},
-     'spec.template.spec.restartPolicy: Unsupported value: "Always": supported values: "OnFailure", "Never"'),
+     'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"'),
     ({"completions": -1}, "spec.completions: Invalid value: -1: must be greater than or equal to 0"),
     ({"completionMode": "Indexed"}, "spec.completions: Required value: when completion mode is Indexed"),
     ({"selector": {"matchLabels": {"a": "b"}}}, "`selector` not auto-generated"),

@@ -100,7 +100,7 @@ LABEL = (
     ({"container_name": "A"}, f'spec.containers[0].name: Invalid value: "A": {LABEL}'),
     ({"container_image": ""}, "spec.containers[0].image: Required value"),
     ({"restartPolicy": "Sometimes"},
-     'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"'),
+     'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"'),
     ({"container_ports": [{"containerPort": 70000}]},
      "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"),
     ({"container_ports": [{"containerPort": 1, "name": "a"}, {"containerPort": 2, "name": "a"}]},

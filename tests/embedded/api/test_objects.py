@@ -161,7 +161,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 def test_an_unknown_dry_run_is_refused(http: httpx.Client, namespace: str) -> None:
     refused = http.post(maps(namespace), params={"dryRun": "Some"}, json={"metadata": {"name": "x"}})
     assert refused.status_code == 422
-    assert 'dryRun: Unsupported value: "Some": supported values: "All"' in refused.json()["message"]
+    assert 'dryRun: Unsupported value: ["Some"]: supported values: "All"' in refused.json()["message"]
 
 
 def test_a_status_is_written_by_itself(http: httpx.Client, namespace: str) -> None:

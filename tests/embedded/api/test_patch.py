@@ -177,3 +177,31 @@ def test_a_no_op_patch_makes_no_new_version(http: httpx.Client, namespace: str) 
     url = f"/api/v1/namespaces/{namespace}/configmaps"
     before = http.post(url, json={"metadata": {"name": "m", "labels": {"a": "b"}}}).json()
     assert patched(http, f"{url}/m", STRATEGIC, {"metadata": {"labels": {"a": "b"}}}) == before
+
+
+@pytest.mark.parametrize(
+    ("media", "data", "words"),
+    [
+        ("application/merge-patch+json", '{"data":', "error decoding patch: unexpected end of JSON input"),
+        ("application/strategic-merge-patch+json", '{"data":', "unexpected end of JSON input"),
+        ("application/merge-patch+json", "[1]", "cannot unmarshal array into Go value of type map[string]interface {}"),
+        ("application/json-patch+json", '{"a" 1}', "error decoding patch: invalid character '1' after object key"),
+        ("application/json-patch+json", "{}", "cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
+    ],
+)
+def test_a_patch_that_cannot_be_read_is_refused_in_the_words_of_a_real_server(
+    http: httpx.Client, namespace: str, media: str, data: str, words: str
+) -> None:
+    url = f"/api/v1/namespaces/{namespace}/configmaps"
+    http.post(url, json={"metadata": {"name": "c"}})
+    refused = http.patch(f"{url}/c", content=data, headers={"Content-Type": media})
+    assert refused.status_code == 400
+    assert words in refused.json()["message"]
+
+
+def test_replacing_a_key_that_is_not_there_adds_it(http: httpx.Client, namespace: str) -> None:
+    url = f"/api/v1/namespaces/{namespace}/configmaps"
+    http.post(url, json={"metadata": {"name": "c"}, "data": {"a": "1"}})
+    change = [{"op": "replace", "path": "/data/b", "value": "2"}]
+    headers = {"Content-Type": "application/json-patch+json"}
+    assert http.patch(f"{url}/c", json=change, headers=headers).json()["data"] == {"a": "1", "b": "2"}
