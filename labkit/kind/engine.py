@@ -32,11 +32,11 @@ Info = dict[str, Any]
 def up(
     folder: ClusterFolder,
     port: int | None = None,
-    nodes: int = 1,
+    nodes: int | None = None,
     bundle: str | Path | None = None,
     kubernetes: str | None = None,
 ) -> Info:
-    """Have a cluster of `nodes` nodes with both operators, the lab image and the artifact store, all of it ready;
+    """Have a cluster of `nodes` nodes (default: 1) with both operators, the lab image and the artifact store, all of it ready;
     returns `cluster.json`'s content. LabError names what this machine lacks, or what did not come up and why."""
     own(folder.root)
     own(folder.run)
@@ -58,7 +58,9 @@ def up(
         return info
 
 
-def _wanted(folder: ClusterFolder, port: int | None, count: int, bundle: Bundle | None, kubernetes: str | None) -> Info:
+def _wanted(
+    folder: ClusterFolder, port: int | None, count: int | None, bundle: Bundle | None, kubernetes: str | None
+) -> Info:
     """What cluster.json says, or shall say; LabError where what is asked for is not what is there."""
     info = embedded.read_info(folder)
     if not info:
@@ -66,7 +68,7 @@ def _wanted(folder: ClusterFolder, port: int | None, count: int, bundle: Bundle 
             "name": folder.root.name,
             "engine": "kind",
             "kind": machines.kind_name(folder),
-            "nodes": count,
+            "nodes": count or 1,
             "asked_port": port,
             "kubernetes": versions.minor(kubernetes or (bundle.content["kubernetes"] if bundle else None)),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -74,7 +76,7 @@ def _wanted(folder: ClusterFolder, port: int | None, count: int, bundle: Bundle 
             "images": {},
         }
     for what, asked, has in (
-        ("nodes", count if count != 1 else None, info["nodes"]),
+        ("nodes", count, info["nodes"]),
         ("Kubernetes", kubernetes and versions.minor(kubernetes), info["kubernetes"]),
         ("the port", port, info.get("port") or port),
     ):
