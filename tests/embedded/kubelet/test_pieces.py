@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.embedded import quantity, services
+from labkit.embedded import credentials, quantity, services
 from labkit.embedded.kubelet import daemon, env, kubelet, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
+from labkit.embedded.kubelet.pod import Pod
 from labkit.paths import ClusterFolder
 
 
@@ -98,6 +99,22 @@ def test_a_rotation_that_fails_leaves_the_log_as_it_was(tmp_path):
     log.feed("stdout", b"last\n")
     log.close()
     assert text(log.path).endswith(b"b" * 400 + b"\nlast\n")
+
+
+def test_a_pod_that_begins_while_strays_are_removed_keeps_its_folder(tmp_path):
+    home = ClusterFolder(tmp_path / "c")
+    credentials.prepare(home, 1)
+    home.pods.mkdir()
+    (home.pods / "stray").mkdir()
+
+    async def synchronise() -> None:
+        keeps = kubelet.Kubelet(home, 1)
+        keeps._synchronise([])
+        (home.pods / "new").mkdir()
+        await asyncio.gather(*keeps._background)
+
+    asyncio.run(synchronise())
+    assert [folder.name for folder in home.pods.iterdir()] == ["new"]
 
 
 def test_expansion_leaves_unknown_references_and_halves_dollars():
@@ -211,3 +228,27 @@ def test_a_server_that_has_not_written_its_pid_yet_gets_no_signal_and_nobody_els
         fcntl.flock(held, fcntl.LOCK_EX)
         asyncio.run(stop())
     assert signals == []
+
+
+def test_an_event_from_before_a_pods_end_that_comes_late_starts_nothing(tmp_path):
+    folder = ClusterFolder(tmp_path)
+    credentials.prepare(folder, 1)
+
+    def seen(version: str, uid: str = "u") -> dict:
+        meta = {"name": "p", "namespace": "default", "uid": uid, "resourceVersion": version}
+        return {"metadata": meta, "spec": {"containers": [{"name": "main", "image": "busybox"}]}}
+
+    async def begun() -> list[str]:
+        keeper = kubelet.Kubelet(folder, 1)
+        ended = keeper.pods["u"] = Pod(keeper, seen("7"))
+        keeper._ended(ended)
+        for late in (seen("6"), seen("7"), seen("6", "another")):
+            keeper._see(late)
+        started = dict(keeper.pods)
+        for pod in started.values():
+            pod.task.cancel()
+        await asyncio.gather(*(pod.task for pod in started.values()), return_exceptions=True)
+        keeper.api.close()
+        return list(started)
+
+    assert asyncio.run(begun()) == ["another"]
