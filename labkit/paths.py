@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,11 +105,12 @@ class ClusterFolder:
 
     @property
     def run(self) -> Path:
-        """Locks and sockets: in the cluster's folder, or in the temporary folder where that path is too long."""
+        """Locks and sockets: in the cluster's folder, or in /tmp where that path is too long."""
         here = self.root / "run"
         if len(os.fsencode(here)) + len("/kubelet.sock.12345678") < SOCKET_PATH - 4:
             return here
-        return _private(Path(tempfile.gettempdir()), self.root)
+        # Not TMPDIR's folder: whoever asks must derive the same one, whatever its environment says.
+        return _private(Path("/tmp"), self.root)
 
     @property
     def pods(self) -> Path:

@@ -83,3 +83,10 @@ def test_a_folder_for_sockets_below_one_that_somebody_else_has_made_first_is_ref
     os.chown(theirs, 4711, 4711)
     with pytest.raises(LabError, match="belongs to another user"):
         paths.own(theirs / "abcdef")
+
+
+def test_the_short_folder_does_not_depend_on_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    deep = paths.ClusterFolder(tmp_path / ("d" * 60) / ("e" * 60))
+    before = deep.run
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert deep.run == before
