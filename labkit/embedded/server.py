@@ -40,7 +40,7 @@ log = logging.getLogger("server")
 SYNC_SECONDS, STOP_SECONDS = 1.0, 5
 GOODBYE = 0.2  # seconds that a client has to answer TLS's close before its connection is cut
 SPACE = "make room on its disk, or set LABKIT_HOME to a folder that you may write"
-SPACES = ("default", "kube-system", "kube-public")
+SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
 def build(store: Store, folder: ClusterFolder) -> Starlette:

@@ -156,8 +156,5 @@ async def _renew(api: Api) -> None:
     except Refused as error:
         if error.code != 404:
             raise
-        if await api.find(f"/api/v1/namespaces/{LEASE_SPACE}") is None:
-            space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": LEASE_SPACE}}
-            await api.create("/api/v1/namespaces", space)
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME}, "spec": spec}
         await api.create(LEASES, lease)

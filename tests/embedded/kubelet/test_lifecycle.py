@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 from clusters import Kube, container, phase, processes_of
+from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from labkit.embedded import engine
@@ -231,3 +232,8 @@ def test_an_ended_container_leaves_no_descriptor_whoever_still_holds_its_output(
 
     before = run([f"first-{n}" for n in range(8)])
     assert run([f"second-{n}" for n in range(8)]) < before + 8
+
+
+def test_the_node_renews_its_lease(home):
+    api = client.CoordinationV1Api(config.new_client_from_config(str(home.kubeconfig)))
+    assert api.read_namespaced_lease("labkit", "kube-node-lease").spec.holder_identity == "labkit"
