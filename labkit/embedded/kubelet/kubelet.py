@@ -131,7 +131,7 @@ class Kubelet:
         uid = obj["metadata"]["uid"]
         if pod := self.pods.get(uid):
             pod.update(obj)
-        elif False:
+        elif int(obj["metadata"]["resourceVersion"]) <= self._over.get(uid, 0):
             return
         elif (obj.get("status") or {}).get("phase") in FINAL:
             if obj["metadata"].get("deletionTimestamp"):
