@@ -13,7 +13,7 @@ from starlette.requests import Request
 from labkit.embedded.rbac.authorizer import GROUP, MASTERS, Authorizer, User
 from labkit.embedded.rbac.rules import Attributes, described, go_list, missing
 from labkit.embedded.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, Resource
-from labkit.embedded.status import forbidden
+from labkit.embedded.status import forbidden, not_found
 
 Object = dict[str, Any]
 EVERYTHING: list[Object] = [
@@ -43,7 +43,10 @@ def check(request: Request, resource: Resource, namespace: str, new: Object, old
         plural = ROLES.plural if ref["kind"] == "Role" else CLUSTERROLES.plural
         if authorizer.decide(user, Attributes("bind", GROUP, plural, "", namespace, ref["name"])).allowed:
             return
-        rules = authorizer.role_rules(ref, namespace)
+        found = authorizer.role_rules(ref, namespace)
+        if found is None:
+            raise not_found(resource, ref["name"])  # upstream's words name the binding's kind, too
+        rules = found
     else:
         return
     if lacking := _lacking(authorizer, user, namespace, rules):

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from labkit.embedded.rbac import node
 from labkit.embedded.rbac.rules import Attributes, Rule
 from labkit.embedded.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, Resource
-from labkit.embedded.status import ApiError, not_found
 from labkit.embedded.store import Event, Store
 
 Object = dict[str, Any]
@@ -96,10 +95,10 @@ class Authorizer:
 
     def _add(self, index: Index, binding: Object, namespace: str) -> None:
         ref, name = binding["roleRef"], binding["metadata"]["name"]
-        try:
-            rules = tuple((Rule.of(rule), rule) for rule in self.role_rules(ref, namespace))
-        except ApiError:
+        found = self.role_rules(ref, namespace)
+        if found is None:
             return  # a binding to a role that isn't there gives nothing
+        rules = tuple((Rule.of(rule), rule) for rule in found)
         what = f'{binding["kind"]} "{name}{"/" + namespace if namespace else ""}" of {ref["kind"]} "{ref["name"]}"'
         for subject in binding.get("subjects") or ():
             space = subject.get("namespace") or namespace
@@ -109,13 +108,11 @@ class Authorizer:
                 key, who = f"{subject['kind']} {subject['name']}", subject["name"]
             index.setdefault(key, []).append(Grant(f'{what} to {subject["kind"]} "{who}"', rules))
 
-    def role_rules(self, ref: Object, namespace: str) -> list[Object]:
-        """The rules of the role that a binding in `namespace` refers to; ApiError 404 where there is none."""
+    def role_rules(self, ref: Object, namespace: str) -> list[Object] | None:
+        """The rules of the role that a binding in `namespace` refers to; None where there is no such role."""
         resource: Resource = CLUSTERROLES if ref["kind"] == "ClusterRole" else ROLES
         role = self.store.find(resource, "" if resource is CLUSTERROLES else namespace, ref["name"])
-        if role is None:
-            raise not_found(resource, ref["name"])
-        return role.get("rules") or []
+        return None if role is None else role.get("rules") or []
 
 
 def account_name(namespace: str, name: str) -> str:
