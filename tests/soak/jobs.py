@@ -9,14 +9,18 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
+import yaml
 from api import NAMESPACE, PODS, ROOT, Object, create, patiently
 
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 TFJOBS = f"/apis/kubeflow.org/v1/namespaces/{NAMESPACE}/tfjobs"
 WORKFLOWS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows"
+RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+ACCESS = Path(__file__).parents[2] / "workflows" / "access.yaml"
 LONG = 120.0  # seconds until anything has ended, with a server that dies all the time
 VOLUMES = [{"name": "data", "persistentVolumeClaim": {"claimName": "soak"}}]
 MOUNTS = [{"name": "data", "mountPath": "/data"}]
@@ -46,6 +50,8 @@ def prepare(http: httpx.Client, token: str) -> None:
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     create(http, f"{ROOT}/persistentvolumeclaims", {"metadata": {"name": "soak"}, "spec": claim})
     create(http, f"{ROOT}/configmaps", {"metadata": {"name": "counter"}, "data": {"n": "0"}})
+    for made in yaml.safe_load_all(ACCESS.read_text()):
+        create(http, f"{RBAC}/{made['kind'].lower()}s", made)
     labels = {"app": "lasting"}
     template = {"metadata": {"labels": labels}, "spec": pod("main", "exec sleep 100000", token, "Always")}
     spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
