@@ -250,8 +250,10 @@ def survive_the_kubelet(folder: ClusterFolder, token: str, times: int) -> None:
     for kind, (path, _, _) in jobs.KINDS.items():
         jobs.create(http, path, made[kind])
     for _ in range(times):
-        before = having(token)
-        assert before
+        deadline = time.monotonic() + jobs.LONG  # at least the Deployment's: its status may be of the pods before
+        while len(having(token)) < 2:
+            assert time.monotonic() < deadline, "the Deployment's programs are not back"
+            time.sleep(0.1)
         kill(folder, "kubelet")
         deadline = time.monotonic() + 5
         while having(token):
