@@ -249,7 +249,10 @@ def test_a_damaged_tokens_file_is_named_and_made_anew(home: Path) -> None:
 @pytest.fixture(scope="module")
 def old_python() -> str:
     """A Python 3.10, wherever one is."""
-    candidates = [*Path.home().glob(".pyenv/versions/3.10*/bin/python"), *filter(None, [shutil.which("python3.10")])]
+    candidates: list[str | Path] = [
+        *Path.home().glob(".pyenv/versions/3.10*/bin/python"),
+        *filter(None, [shutil.which("python3.10")]),
+    ]
     for candidate in candidates:
         found = subprocess.run([candidate, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True)
         if found.stdout == b"(3, 10)\n":
