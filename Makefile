@@ -5,7 +5,7 @@ ENGINE ?= embedded
 OUT ?= out/course
 BIN := .venv/bin
 
-.PHONY: course test kind audit lab lint bench soak setup lock clean
+.PHONY: course test kind browser lab lint bench soak setup lock clean
 
 setup: .venv/.ready
 

@@ -149,7 +149,7 @@ def _print_status(found: dict[str, object]) -> None:
     for key in ("daemons", "nodes", "node", "mechanisms", "pods"):
         part = found.get(key)
         if isinstance(part, dict) and part:
-            print(f"{key:12} " + ", ".join(f"{k}: {v}" for k, v in part.items()))
+            print(f"{key:12} " + "; ".join(f"{k}: {v or 'stopped'}" for k, v in part.items()))
     for note in found.get("notes") or []:  # type: ignore[attr-defined]
         print(f"{'note':12} {note}")
 

@@ -34,7 +34,9 @@ def engine_of(name: str) -> ModuleType:
     """The engine that made the cluster `name`; LabError where there is no such cluster."""
     info = embedded.read_info(paths.cluster(name))
     if not info:
-        raise LabError(f"there is no cluster named {name!r}", "labkit up")
+        raise LabError(
+            f"there is no cluster named {name!r}", f"labkit up{'' if name == DEFAULT else f' --name {name}'}"
+        )
     return _engine(info["engine"])
 
 
@@ -46,7 +48,8 @@ def up(name: str = DEFAULT, engine: str | None = None, **options: Any) -> dict[s
     wanted = _engine(engine or before or "embedded")
     if before and engine not in (None, before):
         raise LabError(
-            f"the cluster {name!r} was made by the engine {before}", f"labkit down --purge --name {name}, first"
+            f"the cluster {name!r} was made by the engine {before}",
+            f"labkit up --name {engine} --engine {engine} starts one beside it",
         )
     for option in options:
         if option not in inspect.signature(wanted.up).parameters:

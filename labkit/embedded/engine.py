@@ -15,6 +15,7 @@ import select
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 READY_SECONDS = 30
 STOP_SECONDS = 30
 DAEMONS = ("kubelet", "server")
+PHASES = (
+    "SELECT coalesce(json_extract(CAST(body AS TEXT), '$.status.phase'), 'Pending'), count(*) "
+    "FROM object WHERE resource='pods' GROUP BY 1"
+)
 PID_PROBES = 100
 
 
@@ -277,8 +282,8 @@ def _delete_by_force(function: Any, path: str, _error: Any) -> None:
 
 
 def status(folder: ClusterFolder) -> dict[str, Any]:
-    """What runs: `{name, engine, state, api, folder, daemons: {server: pid, kubelet: pid}}`; state is running, degraded
-    (one of two processes), stopped or absent."""
+    """What runs: `{name, engine, state, api, folder, daemons: {server: pid, kubelet: pid}, pods: {phase: count},
+    mechanisms}`; state is running, degraded (one of two processes), stopped or absent."""
     info = read_info(folder)
     daemons = {name: daemon(folder, name).pid for name in DAEMONS}
     alive = sum(pid > 0 for pid in daemons.values())
@@ -291,4 +296,14 @@ def status(folder: ClusterFolder) -> dict[str, Any]:
         "api": api,
         "folder": str(folder.root),
         "daemons": daemons,
+        **(_inside(folder) if alive else {}),
     }
+
+
+def _inside(folder: ClusterFolder) -> dict[str, Any]:
+    """How many pods are in which phase, and how they are kept apart: read from the database, beside its server."""
+    with contextlib.closing(sqlite3.connect(f"file:{folder.database}?mode=ro", uri=True, timeout=2)) as database:
+        pods = dict(database.execute(PHASES))
+        node = database.execute("SELECT body FROM object WHERE resource='nodes'").fetchone()
+    annotations = json.loads(node[0])["metadata"].get("annotations", {}) if node else {}
+    return {"pods": pods, "mechanisms": json.loads(annotations.get("labkit.dev/mechanisms", "{}"))}

@@ -79,9 +79,15 @@ def invalid(resource: Resource, name: str, causes: list[dict[str, str]]) -> ApiE
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {words}', details)
 
 
+class Unsupported(ApiError):
+    """What a real cluster does and the embedded one does not; admission adds which object it was."""
+
+    def __init__(self, field: str, what: str = "") -> None:
+        why = f"not supported by the embedded cluster{': ' + what if what else ''}; use `labkit up --engine kind`"
+        self.cause = cause("FieldValueNotSupported", field, why)
+        super().__init__(422, "Invalid", f"{field}: {why}", {"causes": [self.cause]})
+
+
 def unsupported(field: str, what: str = "") -> ApiError:
-    """What a real cluster does and the embedded one does not: refused, never ignored (422)."""
-    message = (
-        f"{field}: not supported by the embedded cluster{': ' + what if what else ''}; use `labkit up --engine kind`"
-    )
-    return ApiError(422, "Invalid", message, {"causes": [cause("FieldValueNotSupported", field, message)]})
+    """A refusal (422) of a field that only a real cluster honours: never ignored."""
+    return Unsupported(field, what)

@@ -38,6 +38,7 @@ from labkit.embedded.resources import (
     TFJOBS,
     Resource,
 )
+from labkit.embedded.status import Unsupported, invalid
 from labkit.embedded.store import Object, Store
 
 MODULES: dict[str, ModuleType] = {
@@ -71,6 +72,9 @@ def admit(store: Store, operation: str, resource: Resource, new: Object, old: Ob
     meta.check(resource, new, old)
     module = MODULES.get(resource.qualified)
     if module is not None:
-        module.default(store, new, old)
-        module.validate(store, new, old)
+        try:
+            module.default(store, new, old)
+            module.validate(store, new, old)
+        except Unsupported as refused:
+            raise invalid(resource, new["metadata"].get("name", ""), [refused.cause]) from None
     return new

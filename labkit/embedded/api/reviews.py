@@ -23,8 +23,8 @@ from labkit.embedded.status import ApiError, bad_request
 Review = dict[str, Any]
 AUTHORIZATION, AUTHENTICATION = "authorization.k8s.io/v1", "authentication.k8s.io/v1"
 NO_METRICS = (
-    "the embedded cluster does not measure its pods; `labkit status` shows what they use, `labkit up --engine kind` "
-    "gives a cluster with a place for metrics-server"
+    "the embedded cluster does not measure its pods; `labkit up --name real --engine kind` gives a cluster with a place "
+    "for metrics-server"
 )
 
 

@@ -169,7 +169,7 @@ def test_what_the_embedded_cluster_can_t_do_is_refused_by_path(
 ) -> None:
     error = refused(PODS, pod(**change))
     assert error.code == 422
-    assert error.message.startswith(f"{path}: not supported by the embedded cluster")
+    assert f'" is invalid: {path}: not supported by the embedded cluster' in error.message
     assert "labkit up --engine kind" in error.message
 
 
