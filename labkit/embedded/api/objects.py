@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labkit.embedded.api import answer, apply, body, escalation, lists, options, patch, subresources, validation, watch
 from labkit.embedded.api.targets import Target, parse
-from labkit.embedded.resources import CLAIMS, JOBS, PODS, SERVICEACCOUNTS, SERVICES, Resource
+from labkit.embedded.resources import CLAIMS, ENDPOINTS, JOBS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES, Resource
 from labkit.embedded.status import ApiError, bad_request, cause, invalid, not_found
 from labkit.embedded.store import Object, Store
 
@@ -29,6 +29,9 @@ JOB_ORPHANS = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
     "propagationPolicy=Orphan to suppress this warning"
 )
+
+
+ENDPOINTS_OLD = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 
 
 class Objects(BaseRoute):
@@ -56,7 +59,11 @@ def not_allowed() -> ApiError:
 
 async def handle(request: Request, target: Target) -> ASGIApp:
     """Find the verb's handler and run it: whether the user may has been asked at the gate."""
-    return await _handler(request, target)(request, target)
+    response = await _handler(request, target)(request, target)
+    if target.resource is ENDPOINTS and isinstance(response, Response):
+        for name, value in answer.warning([ENDPOINTS_OLD]):
+            response.headers.append(name, value)
+    return response
 
 
 def _handler(request: Request, target: Target) -> Handler:
@@ -69,7 +76,8 @@ def _handler(request: Request, target: Target) -> Handler:
             raise not_allowed()
         return found
     table = ITEM if target.name else COLLECTION
-    if method not in table or (target.everywhere and method != "GET"):
+    everything = method == "DELETE" and not target.name and target.resource is NAMESPACES
+    if method not in table or (target.everywhere and method != "GET") or everything:
         raise not_allowed()
     return table[method]
 
@@ -158,15 +166,25 @@ async def modify(request: Request, target: Target) -> Response:
     new = change.apply(old)
     new, warnings = validation.patched(resource, new, chosen.validation)
     meta = new["metadata"]
-    for field in ("name", "namespace"):
-        if meta.get(field) != old["metadata"].get(field):
-            raise validation.immutable(resource, target.name, f"metadata.{field}", meta.get(field))
+    _same_identity(resource, meta, old["metadata"])
     if not change.creates:
         apply.track(resource, old, new, chosen.manager, target.subresource)
     escalation.check(request, resource, target.namespace, new, old)
     save = store.update_status if target.subresource else store.update
     saved = save(resource, new, dry_run=chosen.dry_run)
     return answer.one(request, resource, saved, 200, warnings)
+
+
+def _same_identity(resource: Resource, meta: Object, old: Object) -> None:
+    """A patch may not make another object of it."""
+    if meta.get("name") != old["name"]:
+        raise bad_request(
+            f"the name of the object ({meta.get('name')}) does not match the name on the URL ({old['name']})"
+        )
+    if meta.get("namespace") != old.get("namespace"):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    if meta.get("uid") not in (None, old["uid"]):
+        raise validation.immutable(resource, old["name"], "metadata.uid", meta["uid"])
 
 
 def _apply_new(request: Request, target: Target, change: patch.Patch, chosen: options.WriteOptions) -> Response:

@@ -76,7 +76,7 @@ def _socket(request: HTTPConnection) -> Any:
 # -- log -------------------------------------------------------------------------------------------------------------
 
 
-def _log_query(query: Mapping[str, str]) -> kubelet_client.Query:
+def _log_query(query: Mapping[str, str], pod: str) -> kubelet_client.Query:
     """The log's options, checked as ValidatePodLogOptions does (422)."""
     numbers = {name: options.number(query, name) for name in ("tailLines", "limitBytes", "sinceSeconds")}
     causes = []
@@ -87,12 +87,12 @@ def _log_query(query: Mapping[str, str]) -> kubelet_client.Query:
             causes.append(cause("FieldValueInvalid", name, f"Invalid value: {value}: must be {words}"))
     if numbers["sinceSeconds"] is not None and query.get("sinceTime"):
         words = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
-        causes.append(cause("FieldValueForbidden", "", words))
+        causes.append(cause("FieldValueForbidden", "[]", words))
     if causes:
         words = ", ".join(f"{c['field']}: {c['message']}" for c in causes)
         words = f"[{words}]" if len(causes) > 1 else words
-        details = {"kind": "PodLogOptions", "causes": causes}
-        raise ApiError(422, "Invalid", f'PodLogOptions "" is invalid: {words}', details)
+        details = {"name": pod, "kind": "PodLogOptions", "causes": causes}
+        raise ApiError(422, "Invalid", f'PodLogOptions "{pod}" is invalid: {words}', details)
     flags = [(n, "true") for n in ("follow", "previous", "timestamps") if options.flag(query, n)]
     since = [("sinceTime", query["sinceTime"])] if query.get("sinceTime") else []
     return flags + since + [(n, str(v)) for n, v in numbers.items() if v is not None]
@@ -121,10 +121,10 @@ def _check_log(pod: Mapping[str, Any], container: str, previous: bool) -> None:
 
 async def log(request: Request) -> Response:
     pod = _pod(request)
-    query = _log_query(request.query_params)
+    query = _log_query(request.query_params, request.path_params["name"])
     container = _container(pod, request.query_params.get("container", ""))
     if not pod["spec"].get("nodeName"):
-        return Response(b"", media_type="text/plain")
+        return Response(status_code=204)  # nobody has written one yet
     _check_log(pod, container, ("previous", "true") in query)
     opened = kubelet_client.get(
         _socket(request), _path("logs", pod, container), [("uid", pod["metadata"]["uid"]), *query]

@@ -202,7 +202,7 @@ async def issue_token(request: Request, target: Target) -> Response:
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 600 <= seconds <= 2**32:
         about = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
         words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
-        raise invalid(about, target.name, [cause("FieldValueInvalid", "spec.expirationSeconds", words)])
+        raise invalid(about, "", [cause("FieldValueInvalid", "spec.expirationSeconds", words)])
     account = request.app.state.store.get(SERVICEACCOUNTS, target.namespace, target.name)
     valid = 365 * 24 * 3600 if seconds == 3607 else seconds
     folder = ClusterFolder(request.app.state.home)

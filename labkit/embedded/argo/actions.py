@@ -295,6 +295,7 @@ def resubmit(store: Store, workflow: Object, body: Object) -> Object:
         },
         "spec": copy.deepcopy(workflow["spec"]),
     }
+    copied["spec"].setdefault("arguments", {})
     copied["spec"].pop("shutdown", None)
     if copied["spec"].get("activeDeadlineSeconds") == 0:
         del copied["spec"]["activeDeadlineSeconds"]

@@ -120,6 +120,7 @@ def _slice(service: Object, pod: Object) -> Object:
     return {
         "metadata": {
             "name": f"{meta['name']}-{suffix}",
+            "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
             "labels": labels,
             "ownerReferences": [controller_ref(service)],

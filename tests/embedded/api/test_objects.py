@@ -239,3 +239,22 @@ def test_a_table_is_made_for_those_who_ask(http: httpx.Client, namespace: str) -
     listed = http.get(maps(namespace), headers=partial).json()
     assert listed["kind"] == "PartialObjectMetadataList"
     assert "data" not in listed["items"][0]
+
+
+def test_namespaces_are_not_deleted_all_at_once(http: httpx.Client, namespace: str) -> None:
+    refused = http.delete("/api/v1/namespaces")
+    assert refused.status_code == 405
+    assert http.get(f"/api/v1/namespaces/{namespace}").json()["status"]["phase"] == "Active"
+
+
+def test_a_patch_cannot_make_another_object_of_one(http: httpx.Client, namespace: str) -> None:
+    http.post(maps(namespace), json={"metadata": {"name": "x"}})
+    headers = {"Content-Type": "application/merge-patch+json"}
+    for meta, words in (
+        ({"name": "y"}, "the name of the object (y) does not match the name on the URL (x)"),
+        ({"namespace": "other"}, "the namespace of the provided object does not match"),
+        ({"uid": "other"}, "field is immutable"),
+    ):
+        refused = http.patch(f"{maps(namespace)}/x", json={"metadata": meta}, headers=headers)
+        assert refused.status_code in (400, 422)
+        assert words in refused.json()["message"]

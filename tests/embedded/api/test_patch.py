@@ -156,7 +156,7 @@ def test_a_patch_with_a_stale_version_is_a_conflict(http: httpx.Client, namespac
 def test_a_patch_may_not_rename(http: httpx.Client, namespace: str) -> None:
     url = make(http, namespace)
     refused = patch(http, url, MERGE, {"metadata": {"name": "other"}})
-    assert refused.status_code == 422
+    assert refused.status_code == 400
     assert 'metadata.name: Invalid value: "other": field is immutable' in refused.json()["message"]
 
 
