@@ -141,8 +141,6 @@ def _describe(op: Operation, call: Call, node: Object, template: Object, spec: O
     shown = {k: v for k, v in template.items() if k not in ("inputs", "retryStrategy", "memoize", "synchronization")}
     artifacts = (template.get("inputs") or {}).get("artifacts")
     shown["inputs"] = {"artifacts": artifacts} if artifacts else {}
-    if shown.get("resource"):
-        shown["resource"] = _owned(op, shown["resource"])
     asked = _result_is_asked_for(op, call)
     common = [
         {"name": "ARGO_NODE_ID", "value": node["id"]},
@@ -167,23 +165,6 @@ def _describe(op: Operation, call: Call, node: Object, template: Object, spec: O
 def _stamp(op: Operation, call: Call) -> str:
     moments = [m for m in (None if call.on_exit else op.deadline, call.until) if m is not None]
     return gotext.stamp(min(moments)) if moments else "0001-01-01T00:00:00Z"
-
-
-def _owned(op: Operation, resource: Object) -> Object:
-    """The resource template with this workflow as its object's owner, where it asks for that."""
-    if not resource.get("setOwnerReference") or not resource.get("manifest"):
-        return resource
-    import yaml  # only where a manifest has to be changed
-
-    try:
-        manifest = yaml.safe_load(resource["manifest"])
-    except yaml.YAMLError as error:
-        raise OperationError(str(error)) from None
-    if not isinstance(manifest, dict):
-        raise OperationError("resource.manifest is not an object")
-    owners = manifest.setdefault("metadata", {}).setdefault("ownerReferences", [])
-    owners.append(owner(op))
-    return resource | {"manifest": yaml.safe_dump(manifest, sort_keys=False)}
 
 
 def _result_is_asked_for(op: Operation, call: Call) -> bool:

@@ -298,3 +298,11 @@ def test_jq_filters_are_refused_before_anything_is_done(served: Served) -> None:
     outcome = run(served, {"action": "create", "manifest": json.dumps(MAP)}, outputs=asked)
     assert "jqFilter: not supported by the embedded cluster" in outcome.message
     assert served.store.find(CONFIGMAPS, "default", "c") is None
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_manifest_of_several_documents_is_refused_before_anything_is_made(served: Served, owned: bool) -> None:
+    several = "\n---\n".join(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}" for name in ("one", "two"))
+    outcome = run(served, {"action": "create", "manifest": several, "setOwnerReference": owned})
+    assert outcome.message == "a resource template's manifest is one object, this one has several"
+    assert served.store.list(CONFIGMAPS, "default") == []
