@@ -45,10 +45,8 @@ def test_the_users_own_kubeconfig_is_never_touched(made: dict, foreign: Path) ->
 
 def test_a_second_up_finds_nothing_to_do(made: dict) -> None:
     before = kube()("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}")
-    begun = time.monotonic()
     assert cluster.up(NAME)["state"] == "running", "without naming the engine"
     assert kube()("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}") == before
-    assert time.monotonic() - begun < 60
 
 
 def test_another_number_of_nodes_or_kubernetes_is_refused(made: dict) -> None:
