@@ -122,7 +122,7 @@ def _container(causes: Causes, container: Object, path: str, names: set[str], vo
     elif image.strip() != image:
         causes.invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
     causes.one_of(f"{path}.imagePullPolicy", container["imagePullPolicy"], ("Always", "IfNotPresent", "Never"))
-    policies = ("FallbackToLogsOnError", "File")
+    policies = ("File", "FallbackToLogsOnError")
     causes.one_of(f"{path}.terminationMessagePolicy", container["terminationMessagePolicy"], policies)
     _ports(causes, container.get("ports") or (), f"{path}.ports")
     _environment(causes, container, path)

@@ -54,7 +54,7 @@ def _host_ports(store: Store, service: Object, old: Object | None) -> None:
     if spec["type"] == "NodePort":
         for port in spec.get("ports") or ():
             port["nodePort"] = chosen.get(str(port.get("port")), 0)
-    else:
+    elif old is not None and old["spec"]["type"] == "NodePort":
         for port in spec.get("ports") or ():
             port.pop("nodePort", None)
 

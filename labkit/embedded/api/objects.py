@@ -163,7 +163,7 @@ async def modify(request: Request, target: Target) -> Response:
         if not change.creates or target.subresource:
             raise not_found(resource, target.name)
         return _apply_new(request, target, change, chosen)
-    new = change.apply(old)
+    new = change.apply(json.loads(json.dumps(old)))  # a patch may work in place
     new, warnings = validation.patched(resource, new, chosen.validation)
     meta = new["metadata"]
     _same_identity(resource, meta, old["metadata"])

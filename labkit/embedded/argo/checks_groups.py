@@ -179,6 +179,8 @@ def _dependencies(task: Object, by_name: dict[str, Object], needs: dict[str, dic
     for needed, of_items in needs[task["name"]].items():
         other = by_name.get(needed)
         if other is None:
+            if task.get("dependencies"):
+                raise Invalid(f"{where} sorting failed: invalid dependency {needed}")
             # The real one names the task that is not there, which has no name: its message has two dots less.
             raise Invalid(f"{where}.tasks. dependency '{needed}' not defined")
         if of_items and not _is_loop(other) and not other.get("withSequence"):

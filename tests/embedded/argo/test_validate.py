@@ -47,6 +47,7 @@ REFUSED: list[tuple[str, tuple[Object, ...], Object]] = [
     ("templates.main must have at least one task", (dag(),), {}),
     ("templates.main sorting failed: graph with cycle", (dag(step("a", depends="b"), step("b", depends="a")),), {}),
     ("templates.main.tasks. dependency 'none' not defined", (dag(step(depends="none")),), {}),
+    ("templates.main sorting failed: invalid dependency none", (dag(step(dependencies=["none"])),), {}),
     (
         "templates.main cannot use both 'depends' and 'dependencies' in the same DAG template",
         (dag(step("a"), step("b", depends="a"), step("c", dependencies=["a"])),),
