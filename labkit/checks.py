@@ -67,10 +67,12 @@ def create(manifest: object, kind: str, name: str | None = None) -> dict[str, An
     Returns it as the cluster has it. The diagnosis says what is wrong with the text, or why the cluster refused it.
     """
     hint = "write it between the triple quotes: apiVersion, kind, metadata, spec"
-    expect(manifest is not None and str(manifest).strip(), "there is no manifest yet", hint)
+    expect(manifest is not None, "there is no manifest yet", hint)
+    expect(str(manifest).strip(), "the manifest is empty", hint)
     expect(isinstance(manifest, dict | str), f"the manifest is a {type(manifest).__name__}, not YAML text", hint)
     try:
         found = client.documents(manifest + "\n" if isinstance(manifest, str) else manifest)  # type: ignore[arg-type]
+        expect(found, "the manifest is empty", hint)
         expect(len(found) == 1, f"there are {len(found)} objects in the manifest, expected one", "is there a line ---?")
         wanted = found[0]
         expect(wanted["kind"] == kind, f"the manifest is of kind {wanted['kind']}, expected {kind}")
@@ -96,15 +98,19 @@ def pod(
         f"there is no pod {name!r} in the namespace {client.namespace()!r}",
         "create it first; is its metadata.name right?",
     )
+    look = f"kubectl describe pod {name}"
     try:
         found = client.wait("pod", name, _has_ended, timeout=timeout, what="its end")
-    except LabError as error:
-        raise CheckFailed(f"pod {name} has not ended: {why_not(client.get('pod', name) or {})}", error.hint) from None
-    if waiting(found):
-        raise CheckFailed(f"pod {name} has not run: {waiting(found)}", f"kubectl describe pod {name}")
+    except LabError:
+        raise CheckFailed(f"pod {name} has not ended: {why_not(client.get('pod', name) or {})}", look) from None
+    expect(not waiting(found), f"pod {name} has not run: {waiting(found)}", look)
     status = found["status"]
     ended = _terminated(found)
-    said = "".join(client.logs(name))
+    expect(ended, f"pod {name} ended as {status['phase']} without having run: {why_not(found)}", look)
+    try:
+        said = "".join(client.logs(name, container=found["spec"]["containers"][0]["name"]))
+    except LabError as error:
+        raise CheckFailed(f"pod {name} ended as {status['phase']}, without a log: {error.message}", look) from None
     words = f"pod {name} ended as {status['phase']}"
     if exit_code is not None:
         expect(
@@ -130,7 +136,8 @@ def _terminated(found: dict[str, Any]) -> dict[str, Any]:
 
 def waiting(found: dict[str, Any]) -> str:
     """Why a pod's containers can't start for good (an image, a missing ConfigMap), '' when nothing stands in their way."""
-    for status in (found.get("status") or {}).get("containerStatuses") or []:
+    told = found.get("status") or {}
+    for status in [*(told.get("initContainerStatuses") or []), *(told.get("containerStatuses") or [])]:
         state = (status.get("state") or {}).get("waiting") or {}
         if state.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             return f"{state['reason']}: {state.get('message', '')}"

@@ -1,6 +1,6 @@
 """`labkit lab`: JupyterLab with the cluster up and the notebooks in a work folder.
 
-The work folder is the student's: notebooks are copied there once and never overwritten.
+The work folder is the student's: notebooks are put there once, without their solutions, and never overwritten.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from labkit import cluster, namespaces, paths
 from labkit.errors import LabError
+from labkit.grading.release import student_version
+from labkit.runner.swift import nbformat
 
 SOURCES = ("notebooks", "workflows")
 SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -29,16 +31,24 @@ def course() -> Path:
 
 
 def fill(folder: Path) -> list[Path]:
-    """Copy what `folder` lacks of the course's files; returns what was copied."""
+    """Put into `folder` what it lacks of the course's files, notebooks as students get them; returns what is new."""
     copied = []
     for source in (p for part in SOURCES for p in sorted((course() / part).rglob("*"))):
         target = folder / source.relative_to(course())
         if source.is_dir() or target.exists() or any(p.startswith(".") for p in source.parts[-2:]):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        _hand_out(source, target)
         copied.append(target)
     return copied
+
+
+def _hand_out(source: Path, target: Path) -> None:
+    if source.suffix != ".ipynb":
+        shutil.copyfile(source, target)
+        return
+    notebook = student_version(nbformat.read(source, as_version=4))
+    target.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 
 
 def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int = 8888, browser: bool = True) -> None:

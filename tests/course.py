@@ -9,7 +9,6 @@ import nbformat
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 # How many claims each part of the course has, numbered from 1; the tools are numbered from 0.
 CLAIMS = {"A": 4, "S": 3, "P": 7, "D": 3, "Q": 4, "R": 3, "V": 3, "E": 4}
@@ -24,17 +23,6 @@ def graded(cell: Any) -> dict[str, Any]:
     """A cell's nbgrader metadata, empty where it has none."""
     found: dict[str, Any] = cell.metadata.get("nbgrader", {})
     return found
-
-
-def stripped(source: str) -> str:
-    """An answer's cell as a student gets it: without what stands between the marks."""
-    kept, inside = [], False
-    for line in source.splitlines():
-        inside = inside or line.strip() == BEGIN
-        if not inside:
-            kept.append(line)
-        inside = inside and line.strip() != END
-    return "\n".join(kept)
 
 
 def cell(path: Path, id: str) -> str:

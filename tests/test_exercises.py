@@ -13,9 +13,10 @@ from typing import Any
 import nbformat
 import pytest
 import yaml
-from course import FOLDER, cell, graded, load, stripped
+from course import FOLDER, cell, graded, load
 
 from labkit import checks, client, namespaces, show
+from labkit.grading.release import student_version, without_solution
 from labkit.runner.execute import Limits, execute
 from labkit.runner.notebooks import read
 
@@ -79,7 +80,7 @@ def test_the_solution_passes_twice_and_an_empty_answer_does_not(
 ) -> None:
     names = request.getfixturevalue("setup" if path == SETUP else "system")
     answer, check = cell(path, f"answer-{number}"), f"check-{number}"
-    assert said(path, names, stripped(answer), check), "the student's cell as handed out"
+    assert said(path, names, without_solution(answer), check), "the student's cell as handed out"
     assert said(path, names, answer, check) == ""
     assert said(path, names, answer, check) == "", "a check can be run again"
 
@@ -128,6 +129,54 @@ def test_a_pod_that_was_not_mended_is_told_so(setup: Names, answer: str, diagnos
     assert diagnosis in said(SETUP, setup, answer, "check-2")
 
 
+@pytest.mark.parametrize(("manifest", "diagnosis"), [
+    (None, "there is no manifest yet"),
+    ("", "the manifest is empty"),
+    (" \n\t\n", "the manifest is empty"),
+    ("# apiVersion: v1\n---\n", "the manifest is empty"),
+    (3, "is a int, not YAML text"),
+])  # fmt: skip
+def test_an_exercise_without_an_answer_is_told_so(manifest: object, diagnosis: str) -> None:
+    with pytest.raises(checks.CheckFailed, match=diagnosis):
+        checks.create(manifest, "Pod")
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: odd}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: busybox, command: [echo, hello]}
+"""
+
+
+def test_a_pod_that_failed_before_its_program_ran_is_told_so(connected: Path) -> None:
+    checks.create(POD + "  initContainers: [{name: first, image: busybox, command: ['false']}]\n", "Pod")
+    with pytest.raises(checks.CheckFailed, match="pod odd ended as Failed without having run"):
+        checks.pod("odd", log=["hello"])
+
+
+def test_a_pod_whose_first_image_is_not_there_is_told_so_at_once(connected: Path) -> None:
+    checks.create(POD + "  initContainers: [{name: first, image: busybocks, command: ['true']}]\n", "Pod")
+    with pytest.raises(checks.CheckFailed, match="pod odd has not run: .*busybocks"):
+        checks.pod("odd", log=["hello"], timeout=20)
+
+
+def test_of_a_pod_of_two_programs_the_first_is_looked_at(connected: Path) -> None:
+    checks.create(POD + "  - {name: second, image: busybox, command: [echo, world]}\n", "Pod")
+    assert checks.pod("odd", exit_code=0, log=["hello"])
+    with pytest.raises(checks.CheckFailed, match="does not have 'world'"):
+        checks.pod("odd", log=["world"])
+
+
+def test_a_pod_that_is_left_as_it_was_is_a_wrong_answer_and_no_broken_cell(setup: Names) -> None:
+    given = without_solution(cell(SETUP, "answer-2")).replace("reason = None", "reason = 'ErrImagePull'")
+    for _ in range(3):
+        assert "pod broken has not run" in said(SETUP, setup, given, "check-2")
+
+
 def test_a_sum_that_counts_retries_or_forgets_to_is_told_so(system: Names) -> None:
     everything = "one_after_another = 1 + sum(show.plotting.duration(n['startedAt'], n['finishedAt']) for n in nodes)"
     assert "too much" in said(SYSTEM, system, f"{everything}; together = 0", "check-1")
@@ -158,12 +207,8 @@ def test_a_workflow_that_was_not_mended_is_told_so(system: Names, change: dict[s
 
 
 def test_a_student_sees_the_diagnosis_and_no_traceback(connected: Path, tmp_path: Path) -> None:
-    notebook = load(SETUP)
-    kept = [c for c in notebook.cells if c.cell_type == "code" and c.id not in LEFT_OUT]
-    for each in kept:
-        if graded(each).get("solution"):
-            each.source = stripped(each.source)
-    notebook.cells = kept
+    notebook = student_version(load(SETUP))
+    notebook.cells = [c for c in notebook.cells if c.cell_type == "code" and c.id not in LEFT_OUT]
     nbformat.write(notebook, tmp_path / "student.ipynb")
     client.remove("pod", "first")
     result = execute(
@@ -177,7 +222,7 @@ def test_a_student_sees_the_diagnosis_and_no_traceback(connected: Path, tmp_path
     assert result.outcome == "failed"
     assert result.error
     assert result.error.name == "CheckFailed"
-    assert "there is no manifest" in result.error.message
+    assert "the manifest is empty" in result.error.message
     outputs = [o for c in nbformat.read(tmp_path / result.path, 4).cells for o in c.get("outputs", [])]
     told = next(o for o in outputs if o.output_type == "error")
     assert told.traceback[0].startswith("Not yet: ")

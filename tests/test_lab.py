@@ -6,7 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from course import FOLDER, NOTEBOOKS, load
 
 from labkit import lab
 
@@ -19,6 +21,18 @@ def test_what_a_student_has_is_never_overwritten(tmp_path: Path) -> None:
     lost.unlink()
     assert lab.fill(tmp_path) == [lost]
     assert mine.read_text() == "mine"
+
+
+def test_a_student_gets_no_solutions(tmp_path: Path) -> None:
+    lab.fill(tmp_path)
+    notebooks = list(tmp_path.rglob("*.ipynb"))
+    assert len(notebooks) == len(NOTEBOOKS)
+    for path in notebooks:
+        assert "SOLUTION" not in path.read_text()
+        notebook = load(path)
+        nbformat.validate(notebook)
+        assert [c.id for c in notebook.cells] == [c.id for c in load(FOLDER / path.name).cells]
+    assert all("SOLUTION" in path.read_text() for path in NOTEBOOKS), "what `labkit run` runs is solved"
 
 
 def test_jupyter_listens_on_loopback_and_asks_the_network_for_nothing(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from course import BEGIN, COURSE, END, NOTEBOOKS, graded, load, stripped
+from course import COURSE, NOTEBOOKS, graded, load
 
+from labkit.grading.release import BEGIN, END, without_solution
 from labkit.runner.notebooks import read
 
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -90,8 +91,8 @@ def test_solutions_stand_between_the_marks_and_nowhere_else(path: Path) -> None:
         if graded(cell).get("solution"):
             assert (lines.count(BEGIN), lines.count(END)) == (1, 1), cell.id
             assert lines.index(BEGIN) < lines.index(END)
-            ast.parse(stripped(cell.source))
-            assert stripped(cell.source).strip(), f"{cell.id}: the student gets the names that the check reads"
+            ast.parse(without_solution(cell.source))
+            assert without_solution(cell.source).strip(), f"{cell.id}: the student gets the names that the check reads"
         else:
             assert not {BEGIN, END} & set(lines), cell.id
 
@@ -127,7 +128,9 @@ def _imports(tree: ast.Module) -> set[str]:
 @every
 def test_lines_fit_the_page(path: Path) -> None:
     """JupyterLab's cell is some 115 characters wide on a laptop's screen."""
-    long = [line for c in load(path).cells if c.cell_type == "code" for line in c.source.splitlines() if len(line) > 112]
+    long = [
+        line for c in load(path).cells if c.cell_type == "code" for line in c.source.splitlines() if len(line) > 112
+    ]
     assert long == []
 
 
