@@ -19,8 +19,9 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from labkit.embedded import credentials
-from labkit.embedded.rbac.authorizer import User, account_name
+from labkit.embedded.rbac import users
 from labkit.embedded.rbac.rules import Attributes
+from labkit.embedded.rbac.users import User
 from labkit.embedded.status import ApiError
 from labkit.paths import ClusterFolder
 
@@ -68,12 +69,7 @@ class Authenticator:
         account = verify(self.key, token)
         if account is None or not self.exists(*account):
             raise unauthorized()
-        return service_account(*account)
-
-
-def service_account(namespace: str, name: str) -> User:
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-    return User(account_name(namespace, name), groups)
+        return users.account(*account)
 
 
 def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
@@ -90,7 +86,7 @@ def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
     parts = name.split(":")
     if name.startswith("system:serviceaccount:") and len(parts) == 4 and all(parts):
         needs = [Attributes("impersonate", "", "serviceaccounts", "", parts[2], parts[3])]
-        groups = groups or ["system:serviceaccounts", f"system:serviceaccounts:{parts[2]}"]
+        groups = groups or list(users.account(parts[2], parts[3]).groups)
     else:
         needs = [Attributes("impersonate", "", "users", name=name)]
     needs += [Attributes("impersonate", "", "groups", name=group) for group in headers.getlist("impersonate-group")]

@@ -10,8 +10,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from labkit.embedded.rbac.authorizer import GROUP, MASTERS, Authorizer, User
+from labkit.embedded.rbac.authorizer import GROUP, MASTERS, Authorizer
 from labkit.embedded.rbac.rules import Attributes, described, go_list, missing
+from labkit.embedded.rbac.users import User
 from labkit.embedded.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, Resource
 from labkit.embedded.status import forbidden, not_found
 

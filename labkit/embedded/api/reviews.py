@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from labkit.embedded.api import answer, body, validation
 from labkit.embedded.api.discovery import REVIEWS
-from labkit.embedded.rbac.authorizer import User
 from labkit.embedded.rbac.rules import Attributes
+from labkit.embedded.rbac.users import User
 from labkit.embedded.status import ApiError, bad_request
 
 Review = dict[str, Any]

@@ -44,6 +44,10 @@ class Files(Protocol):
         """The container's exit code, once it has ended."""
         ...
 
+    async def may_report(self) -> bool:
+        """Whether the pod's account surely may create WorkflowTaskResults, now or some seconds ago."""
+        ...
+
     async def secret(self, name: str) -> Object | None:
         """A Secret of the pod's namespace as the kubelet mounts it, whatever the pod's account may read; None: none."""
         ...

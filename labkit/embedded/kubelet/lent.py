@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from labkit.embedded.kubelet.client import Refused, Unreachable
+from labkit.embedded.rbac.users import account
+from labkit.embedded.resources import WORKFLOWTASKRESULTS
 
 if TYPE_CHECKING:
     from labkit.embedded.kubelet.pod import Pod
@@ -37,11 +42,31 @@ class Files:
         code = found.state.exit_code
         return 137 if code is None else code
 
+    async def may_report(self) -> bool:
+        meta, spec = self._pod.object["metadata"], self._pod.object["spec"]
+        user, namespace = account(meta["namespace"], spec.get("serviceAccountName") or "default"), meta["namespace"]
+        api = self._pod.kubelet.api
+        if _reporters.get((api.pool.port, user.name), 0.0) < time.monotonic():
+            asked = {"verb": "create", "namespace": namespace, "group": WORKFLOWTASKRESULTS.group,
+                     "resource": WORKFLOWTASKRESULTS.plural}  # fmt: skip
+            review = {"user": user.name, "groups": list(user.groups), "resourceAttributes": asked}
+            try:
+                answer = await api.create(REVIEWS, {"spec": review})
+            except (Refused, *Unreachable):
+                return False
+            if not answer["status"]["allowed"]:
+                return False
+            _reporters[api.pool.port, user.name] = time.monotonic() + REMEMBERED
+        return True
+
     async def secret(self, name: str) -> dict[str, Any] | None:
         meta = self._pod.object["metadata"]
         return await self._pod.kubelet.api.find(f"/api/v1/namespaces/{meta['namespace']}/secrets/{name}")
 
 
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+REMEMBERED = 10.0  # seconds for which an account that may report is not asked about again
+_reporters: dict[tuple[int, str], float] = {}
 _transports: dict[str, httpx.AsyncHTTPTransport] = {}
 
 

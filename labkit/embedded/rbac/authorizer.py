@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from labkit.embedded.rbac import node
 from labkit.embedded.rbac.rules import Attributes, Rule
+from labkit.embedded.rbac.users import User, account_name
 from labkit.embedded.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, Resource
 from labkit.embedded.store import Event, Store
 
@@ -20,11 +21,6 @@ Object = dict[str, Any]
 GROUP = ROLES.group
 MASTERS, NODES = "system:masters", "system:nodes"
 REMEMBERED = 20_000  # decisions
-
-
-class User(NamedTuple):
-    name: str
-    groups: tuple[str, ...] = ()
 
 
 class Decision(NamedTuple):
@@ -113,8 +109,3 @@ class Authorizer:
         resource: Resource = CLUSTERROLES if ref["kind"] == "ClusterRole" else ROLES
         role = self.store.find(resource, "" if resource is CLUSTERROLES else namespace, ref["name"])
         return None if role is None else role.get("rules") or []
-
-
-def account_name(namespace: str, name: str) -> str:
-    """The user that a service account is."""
-    return f"system:serviceaccount:{namespace}:{name}"

@@ -62,10 +62,10 @@ class Argo:
     def get(self, name: str) -> dict:
         return self.http.get(f"/api/v1/workflows/{NAMESPACE}/{name}").json()
 
-    def wait(self, name: str, seconds: float = 30) -> dict:
+    def wait(self, name: str, seconds: float = 30, namespace: str = NAMESPACE) -> dict:
         """The workflow once it has ended: the event that says so is awaited, not polled for."""
         query = {"listOptions.fieldSelector": f"metadata.name={name}"}
-        with self.http.stream("GET", f"/api/v1/workflow-events/{NAMESPACE}", params=query, timeout=seconds) as events:
+        with self.http.stream("GET", f"/api/v1/workflow-events/{namespace}", params=query, timeout=seconds) as events:
             for line in events.iter_lines():
                 workflow = json.loads(line)["result"]["object"]
                 if workflow["status"].get("phase") in ENDED:

@@ -115,6 +115,9 @@ class Pod:
         await self.done.wait()
         return self.code
 
+    async def may_report(self) -> bool:
+        return False
+
     async def secret(self, name: str) -> Object | None:
         found = await self.api.get(f"/api/v1/namespaces/default/secrets/{name}")
         return found.json() if found.status_code == 200 else None

@@ -3,6 +3,7 @@ real programs, and the executor between them."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -227,3 +228,30 @@ def test_artifacts_are_kept_in_a_configured_s3_store(argo: Argo, tmp_path_factor
         argo.http.delete(f"{core}/configmaps/artifact-repositories")
         argo.http.delete(f"{core}/secrets/s")
         store.stop()
+
+
+def test_without_a_role_workflows_fail_in_the_words_of_a_real_cluster(argo: Argo) -> None:
+    argo.http.post("/api/v1/namespaces", json={"metadata": {"name": "bare"}}).raise_for_status()
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made"}}
+    hello = {"image": "busybox", "command": ["echo", "hello"]}
+    templates = {
+        "plain": {"container": hello},
+        "output": {"container": hello, "outputs": {"parameters": [{"name": "o", "valueFrom": {"path": "/etc/hosts"}}]}},
+        "resource": {"resource": {"action": "create", "manifest": json.dumps(made)}},
+    }
+    root, who = "/api/v1/workflows/bare", 'User "system:serviceaccount:bare:default" cannot create resource'
+    for name, template in templates.items():
+        spec = {"entrypoint": "main", "templates": [{"name": "main"} | template]}
+        argo.http.post(root, json={"workflow": {"metadata": {"name": name}, "spec": spec}}).raise_for_status()
+    unreported = (
+        f'wait: Error (exit code 64): workflowtaskresults.argoproj.io is forbidden: {who} "workflowtaskresults" in API '
+        'group "argoproj.io" in the namespace "bare"'
+    )
+    unmade = (
+        "main: Error (exit code 64): no more retries Error from server (Forbidden): error when creating "
+        f'"/tmp/manifest.yaml": configmaps is forbidden: {who} "configmaps" in API group "" in the namespace "bare"'
+    )
+    expected = {"plain": ("Error", unreported), "output": ("Error", unreported), "resource": ("Failed", unmade)}
+    for name, outcome in expected.items():
+        status = argo.wait(name, namespace="bare")["status"]
+        assert (status["phase"], status.get("message")) == outcome

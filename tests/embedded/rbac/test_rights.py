@@ -17,8 +17,9 @@ from labkit.embedded import credentials
 from labkit.embedded.admission import admit
 from labkit.embedded.controllers import aggregation
 from labkit.embedded.rbac import defaults
-from labkit.embedded.rbac.authorizer import Authorizer, User
+from labkit.embedded.rbac.authorizer import Authorizer
 from labkit.embedded.rbac.rules import Attributes
+from labkit.embedded.rbac.users import User
 from labkit.embedded.resources import CLUSTERROLES, NAMESPACES, ROLEBINDINGS, ROLES
 from labkit.embedded.store import Store
 
