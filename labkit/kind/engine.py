@@ -19,7 +19,7 @@ import yaml
 from labkit import __version__
 from labkit.embedded import engine as embedded
 from labkit.errors import LabError
-from labkit.kind import access, checks, images, manifests, programs, versions
+from labkit.kind import access, checks, images, lab_image, manifests, programs, versions
 from labkit.kind import nodes as machines
 from labkit.kind.bundle import Bundle
 from labkit.kind.programs import Kube
@@ -187,7 +187,14 @@ def status(folder: ClusterFolder) -> Info:
         "api": f"https://127.0.0.1:{info['port']}" if info.get("port") else "",
         "nodes": states,
         "kubernetes": info["kubernetes"],
+        "notes": _notes(info) if states else [],
     }
+
+
+def _notes(info: Info) -> list[str]:
+    if lab_image.stale() or images.image_id(versions.LAB) != info["images"].get(versions.LAB):
+        return ["the lab image on the nodes was made of another labkit than this one: labkit up brings the new one"]
+    return []
 
 
 def load(folder: ClusterFolder, image: str) -> str:
