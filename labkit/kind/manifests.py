@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,16 @@ OPERATORS = ("training-operator", "argo-workflows")
 def operator(name: str, bundle: Bundle | None) -> str:
     """The YAML of one operator, images pinned."""
     return bundle.manifest(name) if bundle else render(name)
+
+
+def fingerprint(bundle: Bundle | None) -> str:
+    """Of what the operators' manifests are made from: the bundle's files, or the kustomizations and the versions."""
+    if bundle:
+        return " ".join(bundle.content["files"][f"manifests/{name}.yaml"]["sha256"][:16] for name in OPERATORS)
+    digest = hashlib.sha256((versions.FOLDER / "versions.yaml").read_bytes())
+    for path in (path for name in OPERATORS for path in sorted((versions.FOLDER / name).iterdir())):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def render(name: str, upstream: Path | None = None) -> str:
