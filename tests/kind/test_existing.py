@@ -21,14 +21,21 @@ SPACE = "course"
 
 
 @pytest.fixture(scope="module")
-def admin(made: dict) -> Kube:
-    return Kube(Path(made["kubeconfig"]))
+def granted(request: pytest.FixtureRequest) -> Path:
+    """An administrator's kubeconfig: $LABKIT_TEST_KUBECONFIG of a cluster that runs, else that of the tests' own."""
+    given = os.environ.get("LABKIT_TEST_KUBECONFIG")
+    return Path(given or request.getfixturevalue("made")["kubeconfig"])
 
 
 @pytest.fixture(scope="module")
-def theirs(made: dict, admin: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def admin(granted: Path) -> Kube:
+    return Kube(granted)
+
+
+@pytest.fixture(scope="module")
+def theirs(granted: Path, admin: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig that an administrator handed out: contexts `student` (may work in `course`) and `nobody` (may not)."""
-    config = yaml.safe_load(Path(made["kubeconfig"]).read_text())
+    config = yaml.safe_load(granted.read_text())
     things = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}]
     for name in ("student", "nobody"):
         note = {"kubernetes.io/service-account.name": name}
@@ -52,6 +59,7 @@ def theirs(made: dict, admin: Kube, tmp_path_factory: pytest.TempPathFactory) ->
     access.write(path, config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(path))
+        patch.setenv("LABKIT_HOME", str(path.parent / "home"))
         yield path
     admin("delete", "namespace", SPACE, "--wait=false")
 
