@@ -151,7 +151,7 @@ class _Maker:
 
 def _archive(names: list[str], path: Path) -> None:
     """docker save, compressed."""
-    squeeze = zlib.compressobj(3, wbits=31)
+    squeeze = zlib.compressobj(6, wbits=31)
     with (
         subprocess.Popen([programs.docker(), "save", *names], stdout=subprocess.PIPE) as saving,
         path.open("wb") as out,
