@@ -149,8 +149,7 @@ def _check_update(causes: Causes, new: Object, old: Object) -> None:
 
 def _fixed(spec: Object) -> Object:
     """A pod's spec without what an update may change (the scheduler sets nodeName and lifts gates)."""
-    free = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates",
-            "containers", "initContainers")  # fmt: skip
+    free = ("activeDeadlineSeconds", "tolerations", "schedulingGates", "containers", "initContainers")
     kept = {k: v for k, v in spec.items() if k not in free}
     for kind in ("containers", "initContainers"):
         kept[kind] = [{k: v for k, v in c.items() if k != "image"} for c in spec.get(kind) or ()]

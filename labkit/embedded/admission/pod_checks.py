@@ -14,6 +14,9 @@ _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _NAMESPACED = "must be a standard resource for containers"
 _STANDARD = "must be a standard resource type or fully qualified"
 _MODE = "must be a number between 0 and 0777 (octal), both inclusive"
+_RESOURCES = tuple(
+    f"{kind}.{name}" for kind in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory")
+)
 _FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
            "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")  # fmt: skip
 
@@ -24,7 +27,7 @@ def check_spec(causes: Causes, spec: Object, path: str) -> None:
     if not spec.get("containers"):
         causes.required(f"{path}.containers")
     names: set[str] = set()
-    for kind in ("initContainers", "containers"):
+    for kind in ("containers", "initContainers"):
         for i, container in enumerate(spec.get(kind) or ()):
             _container(causes, container, f"{path}.{kind}[{i}]", names, volumes, init=kind == "initContainers")
     causes.one_of(f"{path}.restartPolicy", spec["restartPolicy"], ("Always", "OnFailure", "Never"))
@@ -192,6 +195,9 @@ def _environment(causes: Causes, container: Object, path: str) -> None:
             causes.invalid(f"{here}.valueFrom", "", "may not have more than one field specified at a time")
         if "fieldRef" in given:
             _field(causes, variable["valueFrom"]["fieldRef"], f"{here}.valueFrom.fieldRef.fieldPath")
+        if "resourceFieldRef" in given:
+            ref = variable["valueFrom"]["resourceFieldRef"]
+            causes.one_of(f"{here}.valueFrom.resourceFieldRef.resource", ref.get("resource", ""), _RESOURCES)
         for ref in set(given) & {"configMapKeyRef", "secretKeyRef"}:
             if not variable["valueFrom"][ref].get("key"):
                 causes.required(f"{here}.valueFrom.{ref}.key")
@@ -210,7 +216,12 @@ def _field(causes: Causes, field: Object, path: str) -> None:
     if not name:
         causes.required(path)
     elif not re.fullmatch(r"metadata\.(labels|annotations)\['[^']+'\]", name):
-        causes.one_of(path, name, _FIELDS)
+        if name in _FIELDS:
+            return
+        if name.startswith("metadata.") or name in ("spec.hostname", "status.phase"):
+            causes.one_of(path, name, _FIELDS)
+        else:
+            causes.invalid(path, name, f"error converting fieldPath: field label not supported: {name}")
 
 
 def _mounts(causes: Causes, mounts: Iterable[Object], path: str, volumes: set[str]) -> None:

@@ -187,8 +187,7 @@ def _conflict(conflicts: dict[Manager, Fields], managers: Managers) -> ApiError:
     for who in sorted(conflicts, key=lambda m: (m.name, m.operation)):
         label = f'"{who.name}"' + (f' with subresource "{who.subresource}"' if who.subresource else "")
         if who.operation == "Update":
-            when = managers[who].time
-            label += f" using {who.version}" + (f" at {when}" if when else "")
+            label += f" using {who.version}"
         found += [(label, path) for path in sorted(conflicts[who])]
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {label}", "field": fieldsets.text(path)}

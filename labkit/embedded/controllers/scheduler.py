@@ -180,6 +180,8 @@ def _unschedulable(pod: Object, store: Store, message: str) -> float:
 
     def note(fresh: Object) -> None:
         conditions.put(fresh.setdefault("status", {}), "PodScheduled", False, "Unschedulable", message)
+        for condition in fresh["status"]["conditions"]:
+            condition["observedGeneration"] = fresh["metadata"].get("generation", 1)
 
     store.modify(PODS, meta["namespace"], meta["name"], note)
     events.record(store, pod, events.WARNING, "FailedScheduling", message, component=NAME)

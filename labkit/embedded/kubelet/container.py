@@ -157,6 +157,8 @@ class Container:
             image = images.resolve(name, policy)
         except images.ImageError as error:
             if error.reason != "ErrImagePull":
+                first = "InspectFailed" if error.reason == "InvalidImageName" else error.reason
+                self.event("Warning", first, error.message)
                 await self._cannot(error.reason, error.message, f"Error: {error.reason}")
                 return None
             back_off = self.pod.pulls.setdefault(name, BackOff())

@@ -1,0 +1,112 @@
+"""Runs the cases, several at once, on an embedded cluster, and with `--record KUBECONFIG` on a real one first.
+
+A case takes seconds of waiting and little work, so that all selected ones are started together at the first test.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import running_cluster
+
+from . import golden
+from .lab import KUBECTL, Engine, Lab
+from .registry import Case, load
+
+AT_ONCE = int(os.environ.get("LABKIT_CONFORMANCE_JOBS", "8"))
+PATIENCE = 5.0  # with a real cluster, which may share a small machine
+EXECUTOR = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "RoleBinding",
+    "metadata": {"name": "conformance"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "ServiceAccount", "name": "default"}],
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", metavar="KUBECONFIG", help="record the golden answers anew from this real cluster")
+
+
+def oracle(config: pytest.Config) -> str:
+    """The kubeconfig to record from, or nothing."""
+    return config.getoption("--record", None) or os.environ.get("LABKIT_CONFORMANCE_RECORD", "")
+
+
+@pytest.fixture(scope="session")
+def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """`answers(name)` is what the embedded cluster answered to a case."""
+    names = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if hasattr(item, "callspec") and "case" in item.callspec.params
+    ]
+    every = load()
+    chosen = {name: every[name] for name in dict.fromkeys(names)}
+    failed: dict[str, BaseException] = {}
+    if kubeconfig := oracle(request.config):
+        with forwarded(Path(kubeconfig)) as argo:
+            engine = Engine(Path(kubeconfig), argo, tmp_path_factory.mktemp("cache"), PATIENCE)
+            with running(engine, chosen) as futures:
+                failed = {name: error for name, future in futures.items() if (error := future.exception())}
+        golden.record({name: future.result() for name, future in futures.items() if name not in failed})
+    with running_cluster(tmp_path_factory.mktemp("conformance")) as folder:
+        api = Engine(folder.kubeconfig, "", tmp_path_factory.mktemp("cache"))
+        api.argo = api.url
+        with running(api, chosen) as futures:
+
+            def answer(name: str) -> Any:
+                if name in failed:
+                    raise failed[name]
+                return futures[name].result()
+
+            yield answer
+
+
+@contextmanager
+def running(engine: Engine, cases: dict[str, Case]) -> Iterator[dict[str, Future[Any]]]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            yield {name: pool.submit(ask, engine, case) for name, case in cases.items()}
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def ask(engine: Engine, case: Case) -> Any:
+    """One case in a namespace of its own, deleted afterwards."""
+    lab = Lab(engine, f"conf-{uuid.uuid4().hex[:10]}")
+    made = lab.call("POST", "/api/v1/namespaces", {"metadata": {"name": lab.ns}})
+    assert made.code == 201, made.body
+    try:
+        lab.until("serviceaccounts", "default", bool)
+        if case.__module__.endswith(("workflows", "argo_server")):
+            subject = EXECUTOR["subjects"][0] | {"namespace": lab.ns}
+            lab.create({**EXECUTOR, "subjects": [subject]})
+        return case(lab)
+    finally:
+        lab.call("DELETE", f"/api/v1/namespaces/{lab.ns}")
+
+
+@contextmanager
+def forwarded(kubeconfig: Path) -> Iterator[str]:
+    """The URL of a real cluster's Argo Server, through a forwarded port."""
+    with tempfile.TemporaryFile("w+") as log:
+        command = [KUBECTL, "--kubeconfig", str(kubeconfig), "-n", "argo", "port-forward", "svc/argo-server", ":2746"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert "127.0.0.1:" in line, line
+            yield f"http://127.0.0.1:{line.split('127.0.0.1:')[1].split()[0]}"
+        finally:
+            process.terminate()
+            process.wait()
