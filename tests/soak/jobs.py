@@ -116,7 +116,8 @@ def tfjob(name: str, token: str) -> Object:
         return {"replicas": 1, "restartPolicy": restart, "template": {"spec": spec}}
 
     again = f'{NOTE}; test "$(grep -cx "$SELF" /data/ran)" = 2 || exit 138; exec sleep 100000'
-    chief = f'{NOTE}; until [ "$(grep -cx {name}-ps-0 /data/ran)" = 2 ]; do sleep 0.1; done; sleep 0.5'
+    both = f'[ "$(grep -cx {name}-ps-0 /data/ran)" = 2 ] && grep -qx {name}-worker-0 /data/ran'
+    chief = f"{NOTE}; until {both}; do sleep 0.1; done; sleep 0.5"
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "TFJob",

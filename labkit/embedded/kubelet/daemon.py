@@ -116,19 +116,22 @@ class Server:
         return 0
 
     async def stop(self) -> None:
-        """TERM, then KILL; returns when it is gone."""
+        """TERM, then KILL; returns when it is gone. A child that has no lock yet, since it is only starting, goes too."""
         self.stopping = True
-        file = self.adopted()
-        if file is None:
+        child = self.process if self.process and self.process.poll() is None else None
+        if child:
+            gone: asyncio.Task[object] = asyncio.create_task(asyncio.to_thread(child.wait))
+        elif file := self.adopted():
+            gone = asyncio.create_task(_until_free(file))
+        else:
             return
-        free = asyncio.create_task(_until_free(file))
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                if pid := self.pid():  # it may not have written it yet; 0 would be this process and all that it started
+                if pid := child.pid if child else self.pid():  # 0 would be this process and all that it started
                     os.kill(pid, number)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP):
-                    await asyncio.shield(free)
+                    await asyncio.shield(gone)
                 return
 
 
