@@ -92,17 +92,20 @@ def parser() -> argparse.ArgumentParser:
     sub = add("run", run, "execute notebooks headless and report")
     sub.add_argument("paths", nargs="*", default=["notebooks"], metavar="PATH", help="notebooks or folders of them")
     sub.add_argument("--out", required=True, help="the folder of the report")
-    sub.add_argument("--engine", default="embedded", help="start a cluster of this engine for the run")
+    sub.add_argument(
+        "--engine", default="embedded", help="start a cluster of this engine for the run: embedded (default), kind"
+    )
     sub.add_argument("--cluster", help="use this running cluster instead of starting one")
     sub.add_argument("--jobs", type=int, default=0, help="notebooks at once (default: by cores)")
-    sub.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    given = "set a parameter of the notebooks, e.g. -p SCALE class (ci, class or full); may be given more than once"
+    sub.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=given)
     sub.add_argument("--timeout", type=float, default=1800, help="seconds for a notebook (default: 1800)")
     sub.add_argument("--cell-timeout", type=float, default=600, help="seconds for a cell (default: 600)")
 
     sub = named(add("lab", lab, "open JupyterLab with the cluster up and the notebooks in a work folder"))
-    sub.add_argument("--dir", help="the work folder (default: ~/labkit-work)")
-    sub.add_argument("--no-browser", action="store_true")
-    sub.add_argument("--port", type=int, default=8888)
+    sub.add_argument("--dir", help="the work folder (default: ~/labkit-work); what is there is never overwritten")
+    sub.add_argument("--no-browser", action="store_true", help="print JupyterLab's address and open nothing")
+    sub.add_argument("--port", type=int, default=8888, help="JupyterLab's port (default: 8888, or the next free one)")
     return top
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from labkit.grading.release import student_version
 from labkit.runner.swift import nbformat
 
 SOURCES = ("notebooks", "workflows")
+FIRST = "notebooks/00_setup.ipynb"  # what is open when JupyterLab is, beside the file browser
+TRIES = 50  # ports
 SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
 
@@ -65,6 +68,7 @@ def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int
     with cluster.prewarmed():
         kubeconfig = cluster.use(name)
     namespaces.prepare("default")
+    port = free(port)
     print(f"{folder}: {len(copied)} new files; cluster {name}: {kubeconfig}", flush=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     configuration = os.pathsep.join(filter(None, [str(settings()), os.environ.get("JUPYTER_CONFIG_PATH")]))
@@ -76,6 +80,21 @@ def open(name: str = cluster.DEFAULT, *, directory: str | None = None, port: int
     }
     # Jupyter gets the terminal's signals itself: Ctrl-C asks, and ends its kernels.
     os.execve(sys.executable, command(folder, port, browser), environment)
+
+
+def free(port: int) -> int:
+    """The port, or the next one that nobody listens at; it is said when that is another. LabError where none is free."""
+    for candidate in range(port, port + TRIES):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", candidate))
+            except (OSError, OverflowError):
+                continue
+        if candidate != port:
+            print(f"port {port} is taken, by another JupyterLab perhaps: this one has {candidate}", flush=True)
+        return candidate
+    raise LabError(f"no port from {port} to {port + TRIES - 1} is free", "name another one with --port")
 
 
 def settings() -> Path:
@@ -96,6 +115,7 @@ def command(folder: Path, port: int, browser: bool) -> list[str]:
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         "--ServerApp.log_level=WARN",
+        f"--LabApp.default_url=/lab/tree/{FIRST}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",

@@ -140,7 +140,9 @@ def cluster(name: str = "labkit") -> ClusterFolder:
     base = home()
     if network_file_system(base):
         base = _private(Path("/var/tmp"), base)
-    return ClusterFolder(base / "clusters" / name)
+    root = base / "clusters" / name
+    # A link stands for the cluster itself: what is derived from the path must be the same by either way.
+    return ClusterFolder(Path(os.path.realpath(root)) if root.is_symlink() else root)
 
 
 def portable() -> bool:

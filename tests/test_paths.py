@@ -16,6 +16,20 @@ def test_the_home_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, 
     assert paths.cluster("a").root == tmp_path / "clusters" / "a"
 
 
+def test_a_link_to_a_clusters_folder_is_that_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = tmp_path / "one" / "clusters" / "a"
+    real.mkdir(parents=True)
+    link = tmp_path / ("long-" * 20) / "clusters" / "a"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(real)
+    folders = []
+    for home in (tmp_path / "one", link.parents[1]):
+        monkeypatch.setenv("LABKIT_HOME", str(home))
+        folders.append(paths.cluster("a"))
+    assert folders[0] == folders[1]
+    assert folders[0].run == folders[1].run
+
+
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
 def test_a_home_on_a_network_file_system_puts_clusters_on_a_local_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str

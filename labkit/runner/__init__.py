@@ -22,7 +22,7 @@ from labkit import __version__, paths
 from labkit.errors import LabError
 from labkit.runner.notebooks import Source, check_parameters, find, typed
 from labkit.runner.progress import Progress
-from labkit.runner.report import CellError, Notebook, Report, summary
+from labkit.runner.report import CellError, Notebook, Report, by_outcome, summary
 
 if TYPE_CHECKING:
     from labkit.runner.execute import Deadline
@@ -81,8 +81,8 @@ def run(
     from labkit.runner import page
 
     page.write(report, folder)
-    count = f"{summary(report.notebooks)} in {report.seconds:.1f} s"
-    print(f"{report.table()}\n\n{count}; the report is {folder / 'report.html'}")
+    count = f"{by_outcome(report.notebooks)} in {report.seconds:.1f} s"
+    print(f"{report.table()}\n\n{count}; the report is {folder / 'report.html'}\n{summary(report.notebooks)}")
     if work.stopped.is_set():
         raise KeyboardInterrupt
     return report

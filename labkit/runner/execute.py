@@ -161,6 +161,7 @@ def execute(
     result.cells = cells(out)
     if trouble is not None:
         result.error = explain(trouble, result, limits)
+        _locate(result.error, out)
         if not isinstance(trouble, PapermillExecutionError):
             _leave_trace(out, result)
     return result
@@ -221,16 +222,26 @@ def explain(trouble: BaseException, result: Notebook, limits: Limits) -> CellErr
     return CellError(failed, type(trouble).__name__, said)
 
 
-def cells(path: Path) -> list[Cell]:
-    """What the executed notebook says of its code cells, numbered as in the source: what papermill added has no number."""
+def numbered(path: Path) -> list[tuple[int, Any]]:
+    """The executed notebook's cells with their numbers in the source: those that papermill added are left out."""
     if not path.exists():
         return []
-    notebook = nbformat.read(path, as_version=4)
+    own = [c for c in nbformat.read(path, as_version=4).cells if ADDED.isdisjoint(c.metadata.get("tags", []))]
+    return list(enumerate(own))
+
+
+def _locate(error: CellError, path: Path) -> None:
+    """Note the failed cell's id and source, by which a person finds it: JupyterLab shows no cell's number."""
+    for index, cell in numbered(path):
+        if index == error.cell:
+            error.id, error.source = cell.get("id", ""), cell.source
+
+
+def cells(path: Path) -> list[Cell]:
+    """What the executed notebook says of its code cells, numbered as in the source."""
     found = []
-    index = -1
-    for cell in notebook.cells:
-        index += ADDED.isdisjoint(cell.metadata.get("tags", []))
-        if cell.cell_type != "code" or not ADDED.isdisjoint(cell.metadata.get("tags", [])):
+    for index, cell in numbered(path):
+        if cell.cell_type != "code":
             continue
         told = cell.metadata.get("papermill", {})
         status = {"pending": "not-run"}.get(told.get("status", "pending"), told.get("status", "pending"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from labkit.runner.report import Report
+from labkit.runner.report import Report, by_outcome
 from labkit.runner.swift import nbformat
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -18,7 +18,9 @@ def write(report: Report, folder: Path) -> None:
     environment = jinja2.Environment(autoescape=True)
     passed = sum(n.passed for n in report.notebooks)
     shown: dict[str, list[str]] = {n.name: figures(folder / n.path) if n.path else [] for n in report.notebooks}
-    page = environment.from_string(TEMPLATE.read_text()).render(report=report, passed=passed, figures=shown)
+    page = environment.from_string(TEMPLATE.read_text()).render(
+        report=report, passed=passed, counts=by_outcome(report.notebooks), figures=shown
+    )
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 

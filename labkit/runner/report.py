@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+
+LINE = 60  # characters of a cell's first line
 
 # passed; failed: a check said no; error: an exception; timeout; oom: the kernel was killed for want of memory; infra: the
 # cluster or the kernel could not be had; not-run: the run ended before it.
@@ -16,11 +19,26 @@ OUTCOMES = ("passed", "failed", "error", "timeout", "oom", "infra", "not-run")
 
 @dataclass
 class CellError:
-    """The cell that ended a notebook: its position among all cells (from 0), the exception's name and text."""
+    """The cell that ended a notebook: its position among all cells (from 0, -1 for none), the exception's name and text,
+    the cell's id and its whole source."""
 
     cell: int
     name: str
     message: str
+    id: str = ""
+    source: str = ""
+
+    @property
+    def where(self) -> str:
+        """`cell 12 (check-1: checks.create(...))`: by its id and its first line the cell can be found; '' for no cell."""
+        if self.cell < 0:
+            return ""
+        first = next((line.strip() for line in self.source.splitlines() if line.strip()), "")
+        words = ": ".join(filter(None, [self.id, first if len(first) <= LINE else first[:LINE] + "..."]))
+        return f"cell {self.cell}" + (f" ({words})" if words else "")
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, [self.where, self.name, self.message]))
 
 
 @dataclass
@@ -77,8 +95,7 @@ class Report:
         lines = [f"{n.name:{width}}  {n.outcome:8} {n.seconds:7.1f} s" for n in self.notebooks]
         for n in self.notebooks:
             if n.error:
-                where = f"cell {n.error.cell}: " if n.error.cell >= 0 else ""
-                lines.append(f"\n{n.name}: {where}{n.error.name}: {n.error.message}")
+                lines.append(f"\n{n.name}: {n.error}")
         lines += [f"\nleft behind and ended: {what}" for what in self.left_behind]
         return "\n".join(lines)
 
@@ -102,7 +119,7 @@ def junit(report: Report) -> ElementTree.ElementTree:
             continue
         tag = {"failed": "failure", "not-run": "skipped"}.get(notebook.outcome, "error")
         error = notebook.error
-        said = f"{error.name}: {error.message}" if error else notebook.outcome
+        said = str(error) if error else notebook.outcome
         ElementTree.SubElement(
             case, tag, message=printable(said.splitlines()[0]), type=notebook.outcome
         ).text = printable(said)
@@ -115,6 +132,12 @@ def printable(text: str) -> str:
 
 
 def summary(notebooks: Sequence[Notebook]) -> str:
-    """`2 passed, 0 failed` in one line."""
+    """`2 passed, 0 failed` in one line: whatever did not pass counts as failed. CI reads it."""
     passed = sum(n.passed for n in notebooks)
     return f"{passed} passed, {len(notebooks) - passed} failed"
+
+
+def by_outcome(notebooks: Sequence[Notebook]) -> str:
+    """`1 passed, 2 failed, 1 timeout`: how many ended in each way, those in which any did."""
+    counts = Counter(n.outcome for n in notebooks)
+    return ", ".join(f"{counts[word]} {word}" for word in OUTCOMES if counts[word])

@@ -1,7 +1,9 @@
 """What surrounds a run: a cluster (its own, or one that is there), a namespace and kubeconfig for each notebook, and the
 proof that nothing was left behind.
 
-Every process of a run inherits `LABKIT_RUN`; when the run is over, whoever still carries its value outlived it.
+Every process of a run inherits `LABKIT_RUN`; when the run is over, whoever still carries its value outlived it. A notebook
+has a LABKIT_HOME of its own, where the run's cluster is a link: the clusters that it makes collide with nobody's, and what
+is there at the end was left behind.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
-from labkit import client, cluster, namespaces
+from labkit import client, cluster, namespaces, paths
 from labkit.errors import LabError
 
 MARK = "LABKIT_RUN"
@@ -45,6 +47,7 @@ class Session:
         self.left_behind: list[str] = []
         self.environments: dict[str, dict[str, str]] = {}
         self._namespaces: list[str] = []
+        self._homes: dict[str, Path] = {}
         self._before: dict[str, str | None] = {}
 
     def __enter__(self) -> Session:
@@ -91,14 +94,34 @@ class Session:
         return {
             "KUBECONFIG": str(path),
             "LABKIT_CLUSTER": self.name,
-            "LABKIT_HOME": os.environ.get("LABKIT_HOME", ""),
+            "LABKIT_HOME": str(self._home(notebook)),
             MARK: f"{self.id}/{notebook}",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
 
+    def _home(self, notebook: str) -> Path:
+        """A LABKIT_HOME for one notebook, in which the run's cluster can be found."""
+        home = self.folder / f"h{len(self._homes)}"
+        (home / "clusters").mkdir(parents=True, mode=0o700)
+        (home / "clusters" / self.name).symlink_to(paths.cluster(self.name).root)
+        self._homes[notebook] = home
+        return home
+
     def end_leftovers(self, of: str = "") -> None:
         """End, and note, what the run has left behind: with "/" what its notebooks have."""
+        self._purge_clusters()
         self.left_behind += end_leftovers(self.id + of)
+
+    def _purge_clusters(self) -> None:
+        """Delete, and note, the clusters that notebooks made and did not delete."""
+        for notebook, home in self._homes.items():
+            with _set({"LABKIT_HOME": str(home)}):
+                for root in sorted(paths.cluster("any").root.parent.glob("*")):
+                    if root.is_symlink() or not root.is_dir():
+                        continue
+                    self.left_behind.append(f"cluster {root.name} of {notebook}")
+                    with contextlib.suppress(LabError):  # its processes are found by their mark
+                        cluster.down(root.name, purge=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -110,10 +133,25 @@ class Session:
                 for namespace in self._namespaces:
                     client.remove("namespace", namespace)
         finally:
-            for key, value in self._before.items():
-                os.environ.pop(key, None) if value is None else os.environ.update({key: value})
+            _restore(self._before)
             self.end_leftovers()
             self._folder.cleanup()
+
+
+@contextlib.contextmanager
+def _set(changes: dict[str, str]) -> Iterator[None]:
+    """The environment with some changes, for a while."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+def _restore(before: dict[str, str | None]) -> None:
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def namespace_of(notebook: str) -> str:

@@ -37,7 +37,7 @@ class Lab:
     folder: Path
 
     def open(self, page: Any, notebook: str) -> None:
-        page.goto(self.url.replace("/lab?", f"/lab/tree/notebooks/{notebook}?reset&"))
+        page.goto(self.url.replace("00_setup.ipynb?", f"{notebook}?reset&"))
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
 
 
@@ -71,7 +71,7 @@ def _address(process: subprocess.Popen[bytes]) -> str:
     while select.select([process.stdout], [], [], 60)[0]:
         piece = os.read(process.stdout.fileno(), 65536)
         said += piece
-        if found := re.search(rb"http://127\.0\.0\.1:\d+/lab\?token=\w+", said):
+        if found := re.search(rb"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_setup\.ipynb\?token=\w+", said):
             return found[0].decode()
         if not piece:
             break

@@ -70,11 +70,16 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
     books = tmp_path / "books"
     notebook(books, "a-good", FIGURE, CLUSTER, "print(SCALE)")
     notebook(books, "b-wrong", "assert SCALE == 'ci', 'scale is not \\x01 ci'")
-    notebook(books, "c-broken", "1 / 0", exclusive=True)
+    broken = notebook(books, "c-broken", "1 / 0", exclusive=True)
+    book = nbformat.read(broken, 4)
+    book.cells[1].id = "broken"
+    nbformat.write(book, broken)
     out = tmp_path / "out"
     ended = labkit(books, "--out", out, "--jobs", "2", "-p", "SCALE", "class")
     assert ended.returncode == 1, ended.stderr
-    assert "1 passed, 2 failed" in ended.stdout
+    assert "1 passed, 1 failed, 1 error in " in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "1 passed, 2 failed", "the line that CI reads"
+    assert "c-broken: cell 1 (broken: 1 / 0): ZeroDivisionError: division by zero" in ended.stdout
     assert "a-good: started" in ended.stderr
 
     report = json.loads((out / "report.json").read_text())
@@ -97,6 +102,12 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
 
     page = (out / "report.html").read_text()
     assert page.count("<img") == 1
+    assert "<pre>assert SCALE == &#39;ci&#39;" in page, "the failed cell's source"
+    assert "AssertionError: scale is not" in page
+    assert "cell 1 (broken: 1 / 0)" in page
+    assert page.count("the executed notebook (open it in JupyterLab)") == 3
+    error = report["notebooks"][2]["error"]
+    assert (error["id"], error["source"]) == ("broken", "1 / 0")
     assert "data:image/png;base64," in page
     good = nbformat.read(out / "notebooks" / "a-good.ipynb", 4)
     assert "".join(o.get("text", "") for c in good.cells for o in c.outputs).split() == ["nb-a-good", "1", "class"]
@@ -121,15 +132,15 @@ def test_a_run_that_cant_begin_says_why(tmp_path: Path, words: list[str], said: 
 
 def test_a_cluster_that_cant_start_is_nobodys_wrong_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     book = notebook(tmp_path / "books", "a", "pass")
-    blocked = tmp_path / "no-sqlite"
+    blocked = tmp_path / "no-uvicorn"
     blocked.mkdir()
-    (blocked / "sqlite3.py").write_text("raise ImportError('no SQLite here')")
+    (blocked / "uvicorn.py").write_text("raise ImportError('no uvicorn here')")
     monkeypatch.setenv("PYTHONPATH", str(blocked))
     ended = labkit(book, "--out", tmp_path / "out")
     assert ended.returncode == 1
     told = json.loads((tmp_path / "out" / "report.json").read_text())["notebooks"][0]
     assert told["outcome"] == "infra"
-    assert "no SQLite here" in told["error"]["message"]
+    assert "no uvicorn here" in told["error"]["message"]
 
 
 def test_a_process_that_a_notebook_leaves_behind_is_ended_and_told(tmp_path: Path) -> None:
@@ -181,6 +192,40 @@ def test_on_a_cluster_that_runs_a_run_leaves_no_namespace(tmp_path: Path) -> Non
     finally:
         os.environ.pop("KUBECONFIG", None)
         cluster.down("mine", purge=True)
+
+
+SPARE = """
+from labkit import cluster
+assert cluster.status(os.environ["LABKIT_CLUSTER"])["state"] == "running", "the run's cluster can be asked for"
+assert cluster.up("spare")["state"] == "running"
+"""
+
+
+def test_a_cluster_that_a_notebook_leaves_behind_is_deleted_and_told(tmp_path: Path) -> None:
+    """Two notebooks at once make a cluster of the same name, on a cluster of the user; one of them dies."""
+    cluster.up("mine")
+    try:
+        books = tmp_path / "books"
+        meet = "import os, time\nopen(os.path.abspath('MINE'), 'w').close()\nwhile not os.path.exists('OTHERS'): time.sleep(.05)"
+        for mine, others, end in (("a", "b", "os._exit(3)"), ("b", "a", "cluster.down('spare', purge=True)")):
+            both = meet.replace("MINE", f"{mine}.up").replace("OTHERS", f"{others}.up")
+            notebook(books, mine, "import os\n" + SPARE, both, end)
+        ended = labkit(books, "--out", tmp_path / "out", "--jobs", "2", "--cluster", "mine")
+        assert ended.returncode == 1
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert [n["outcome"] for n in report["notebooks"]] == ["error", "passed"], ended.stdout
+        assert report["left_behind"] == ["cluster spare of a"]
+        assert cluster.status("mine")["state"] == "running", "the user's own is left alone"
+    finally:
+        cluster.down("mine", purge=True)
+
+
+def test_an_unknown_scale_is_told_which_there_are(tmp_path: Path) -> None:
+    book = notebook(tmp_path / "books", "a", "from labkit import scale\nscale.choose(SCALE, {'ci': 1, 'class': 2})")
+    ended = labkit(book, "--out", tmp_path / "out", "-p", "SCALE", "huge")
+    assert ended.returncode == 1
+    assert "LabError: SCALE is 'huge', which is no scale of this notebook\n  hint: set it to ci, class" in ended.stdout
+    assert ended.stdout.splitlines()[-2].startswith("1 error in ")
 
 
 def test_a_terminal_gets_a_bar_with_the_time_that_is_left(tmp_path: Path) -> None:
