@@ -82,7 +82,7 @@ def test_a_context_that_is_not_there_is_told(theirs: Path) -> None:
 
 
 def test_the_end_to_end_workflow_runs_by_changing_parameters_only(theirs: Path, admin: Kube) -> None:
-    before, others = names(admin), admin("get", "pods,secrets,configmaps", "-A", "-o", "name")
+    before, others = names(admin), admin("get", "secrets,configmaps,deployments", "-n", "labkit-system", "-o", "name")
     config = theirs.read_bytes()
     found = cluster.up("big", "existing", context="student")
     assert found["state"] == "running"
@@ -105,4 +105,6 @@ def test_the_end_to_end_workflow_runs_by_changing_parameters_only(theirs: Path, 
     assert theirs.read_bytes() == config
     left = names(admin) - before
     assert {n for n in left if "artifact" in n or "workflow-steps" in n} == set(), "what up made, down removed"
-    assert set(others.split()) <= set(admin("get", "pods,secrets,configmaps", "-A", "-o", "name").split()), os.linesep
+    assert set(others.split()) <= set(
+        admin("get", "secrets,configmaps,deployments", "-n", "labkit-system", "-o", "name").split()
+    )
