@@ -20,6 +20,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+from course import FOLDER
 
 from labkit import cluster
 
@@ -105,7 +106,24 @@ def saved(page: Any, lab: Lab, notebook: str) -> Any:
     return nbformat.read(lab.folder / "notebooks" / notebook, as_version=4)
 
 
-def test_a_student_opens_the_first_notebook_and_runs_it(lab: Lab, page: Any) -> None:
+def answered(lab: Lab, notebook: str) -> None:
+    """The student's notebook, as it is when every exercise has its right answer."""
+    shutil.copyfile(FOLDER / notebook, lab.folder / "notebooks" / notebook)
+
+
+def test_a_student_sees_the_first_notebook_and_is_told_what_is_not_answered_yet(lab: Lab, page: Any) -> None:
+    page.goto(lab.url)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    run_all(page, 120)
+    picture(page, "00-unanswered")
+    outputs = outputs_of(saved(page, lab, "00_setup.ipynb"))
+    (error,) = [o for o in outputs if o.output_type == "error"]
+    assert error.evalue.startswith("the manifest is empty")
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 1
+
+
+def test_a_student_with_the_right_answers_passes_the_first_notebook(lab: Lab, page: Any) -> None:
+    answered(lab, "00_setup.ipynb")
     lab.open(page, "00_setup.ipynb")
     assert not page.get_by_text("notified about official Jupyter news").count(), "nothing asks for anything"
     run_all(page, 120)
@@ -118,6 +136,7 @@ def test_a_student_opens_the_first_notebook_and_runs_it(lab: Lab, page: Any) -> 
 
 
 def test_the_live_view_is_one_figure_redrawn_in_place(lab: Lab, page: Any) -> None:
+    answered(lab, "13_end_to_end.ipynb")
     lab.open(page, "13_end_to_end.ipynb")
     assert page.locator(".jp-RenderedMermaid").count() == 1, "the system's diagram is drawn"
     page.get_by_role("menuitem", name="Run").click()
