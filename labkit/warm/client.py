@@ -27,7 +27,9 @@ from labkit.warm import wire
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # read by TensorFlow once, at its import: its notes would stand in every child's log
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "2"
+}  # read by TensorFlow once, at its import: its notes would stand in every child's log
 
 
 class SpawnError(Exception):
