@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 SIZE = (8, 4)  # inches
 
@@ -87,6 +88,9 @@ def latencies(selection: dict, aggregate: dict) -> Figure:
         )
     axes.set(xlabel=f"time to answer {aggregate['batch']} images (ms)", ylabel="requests answered (%)", ylim=(0, 102))
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend()
     axes.grid(alpha=0.3)
     return figure
