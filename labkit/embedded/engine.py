@@ -207,6 +207,9 @@ def _start_kubelet(folder: ClusterFolder) -> None:
                 process.terminate()
             what = "did not come up within 30 s" if not said else f"ended with exit code {process.wait()}"
             raise LabError(f"the cluster {what}:\n{last_words(folder)}", f"the whole logs are in {folder.log}")
+    except LabError:
+        process.wait(STOP_SECONDS)  # it has said why, and is ending: nothing runs on when the caller hears of it
+        raise
     finally:
         os.close(read)
         log.close()
@@ -302,6 +305,13 @@ def status(folder: ClusterFolder) -> dict[str, Any]:
 
 def _inside(folder: ClusterFolder) -> dict[str, Any]:
     """How many pods are in which phase, and how they are kept apart: read from the database, beside its server."""
+    try:
+        return _read_inside(folder)
+    except sqlite3.Error:
+        return {}  # a damaged database is told by whoever needs it
+
+
+def _read_inside(folder: ClusterFolder) -> dict[str, Any]:
     with contextlib.closing(sqlite3.connect(f"file:{folder.database}?mode=ro", uri=True, timeout=2)) as database:
         pods = dict(database.execute(PHASES))
         node = database.execute("SELECT body FROM object WHERE resource='nodes'").fetchone()

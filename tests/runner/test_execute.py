@@ -27,9 +27,11 @@ def nursery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if paths.portable():
         pytest.skip("no warm parents here")
     parent = Nursery(tmp_path_factory.mktemp("nursery") / "log")
+    process = psutil.Process(parent.parent.process.pid)
     yield parent
+    family = [process, *process.children(recursive=True)]
     parent.close()
-    assert not [p for p in psutil.Process().children(recursive=True) if p.is_running() and p.status() != "zombie"]
+    assert psutil.wait_procs(family, timeout=3)[1] == []
 
 
 def notebook(folder: Path, *cells: str) -> Source:

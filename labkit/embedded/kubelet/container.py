@@ -235,8 +235,9 @@ class Container:
         if hook:
             await self._post_start(hook)
         needs = [probe for probe in probes.KINDS.values() if self.spec.get(probe)]
-        if not needs:
+        if not self.spec.get("startupProbe"):
             self.state.started = True
+        if not needs:
             self.state.ready = self.kind != "init"
             self.up.set()
         self.pod.changed(urgent=True)

@@ -41,6 +41,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(b"you said " + word + b"\\n")
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = allow_reuse_address = True
+    request_queue_size = 64
 Server((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 """
 MANIFEST = f"""

@@ -124,7 +124,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="package", params=KINDS)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if not works(request.param):
         pytest.skip(f"{request.param}: this machine has no such isolation")
