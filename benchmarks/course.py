@@ -25,7 +25,7 @@ def once() -> tuple[float, float]:
         peak = 0.0
         while process.poll() is None:
             try:
-                peak = max(peak, sum(megabytes(pid) for pid in roots(process.pid)))
+                peak = max(peak, megabytes(*roots(process.pid)))
             except psutil.NoSuchProcess:
                 continue
             time.sleep(0.5)  # a sampling interval
@@ -35,7 +35,7 @@ def once() -> tuple[float, float]:
 
 
 def roots(runner: int) -> list[int]:
-    """The run's own tree, and those of the daemons of its cluster, which are nobody's children."""
+    """The run's own tree, and those of the daemons of its clusters, which need not be in it."""
     daemons = [
         p.pid for p in psutil.process_iter(["cmdline"]) if "labkit.embedded.kubelet" in (p.info["cmdline"] or [])
     ]

@@ -10,11 +10,17 @@ from benchmarks.clusters import running
 from benchmarks.measure import Row, Samples
 
 
-def megabytes(root: int) -> float:
-    """PSS (USS where there is no PSS) of a process and all below it."""
+def megabytes(*roots: int) -> float:
+    """PSS (USS where there is no PSS) of processes and all below them, each counted once."""
+    family: set[psutil.Process] = set()
+    for root in map(psutil.Process, roots):
+        family |= {root, *root.children(recursive=True)}
     total = 0
-    for process in [psutil.Process(root), *psutil.Process(root).children(recursive=True)]:
-        with_shares: Any = process.memory_full_info()
+    for process in family:
+        try:
+            with_shares: Any = process.memory_full_info()
+        except psutil.NoSuchProcess:
+            continue  # it has ended meanwhile
         total += getattr(with_shares, "pss", with_shares.uss)
     return total / 1e6
 
