@@ -22,6 +22,8 @@ from .normal import Normal
 
 KUBECTL = str(Path(sys.executable).with_name("kubectl"))
 Object = dict[str, Any]
+Wanted = Callable[[Object], bool]  # whether an event is the one that is waited for
+NEVER = "1970-01-01T00:00:00Z"  # when a program started that could not be started
 GROUPS = {
     "deployments": "apis/apps/v1",
     "replicasets": "apis/apps/v1",
@@ -253,11 +255,17 @@ class Lab:
 
     # --- views
 
-    def events(self, name: str, last: str = "", but: tuple[str, ...] = (), kind: str = "") -> list[str]:
-        """`Type Reason: message (source)` of the object's events, each once, sorted; waits for one of reason `last`."""
-        field_selector = f"involvedObject.name={name}" + (f",involvedObject.kind={kind}" if kind else "")
-        if last:
-            self.until_event(field_selector, last)
+    def events(self, name: str, *awaited: str, kind: str = "Pod", but: tuple[str, ...] = ()) -> list[str]:
+        """`Type Reason: message (source)` of the object's events, each once, sorted, all but those of the reasons `but`.
+
+        Events are written some time after what they tell. So this waits until each of `awaited` is there (a reason, or
+        `Reason: part of the message`; the last one of each component is enough, which writes its events in order), and
+        for a pod that is there until its scheduling and each start that its status tells of has its event.
+        """
+        assert awaited or kind == "Pod", "without an event to wait for the list is that of a moment"
+        wanted = [_said(words) for words in awaited] + (self._of_pod(name) if kind == "Pod" else [])
+        field_selector = f"involvedObject.name={name},involvedObject.kind={kind}"
+        self._until_events(field_selector, wanted)
         found = set()
         for event in self.get("events", fieldSelector=field_selector)["items"]:
             source = event.get("source", {}).get("component") or event.get("reportingComponent")
@@ -265,11 +273,25 @@ class Lab:
                 found.add(self.normal.text(f"{event['type']} {event['reason']}: {event['message']} ({source})"))
         return sorted(found)
 
-    def until_event(self, field_selector: str, reason: str, seconds: float = 30) -> None:
-        for event in self.watch("events", seconds, fieldSelector=field_selector):
-            if event["object"]["reason"] == reason:
+    def _of_pod(self, name: str) -> list[Wanted]:
+        """The events that must come of the pod as it is now."""
+        answer = self.call("GET", f"pods/{name}")
+        if answer.code == 404:
+            return []
+        pod, status = answer.body, answer.body["status"]
+        found = [_said("Scheduled")] if pod["spec"].get("nodeName") else []
+        for field_name, statuses in (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")):
+            started = [s["name"] for s in status.get(statuses) or () if _has_started(s)]
+            found += [_said("Started", f"spec.{field_name}{{{container}}}") for container in started]
+        return found
+
+    def _until_events(self, field_selector: str, wanted: list[Wanted], seconds: float = 30) -> None:
+        missing = dict(enumerate(wanted))
+        for event in self.watch("events", seconds, fieldSelector=field_selector) if missing else ():
+            missing = {i: holds for i, holds in missing.items() if not holds(event["object"])}
+            if not missing:
                 return
-        raise AssertionError(f"no event {reason} of {field_selector} within {seconds} s")
+        assert not missing, f"{[w.__doc__ for w in missing.values()]} of {field_selector}: not within {seconds} s"
 
     def view(self, obj: Any, *only: str) -> Any:
         """The normal form of an object, or of the fields `only` (`status.phase`)."""
@@ -279,6 +301,27 @@ class Lab:
 
     def log(self, name: str, **query: Any) -> Any:
         return self.normal.value(self.call("GET", f"pods/{name}/log", **query).body)
+
+
+def _said(words: str, field_path: str = "") -> Wanted:
+    """Whether an event has that reason, and those words in its message or that field path."""
+    reason, _, message = words.partition(": ")
+
+    def holds(event: Object) -> bool:
+        about = event["involvedObject"].get("fieldPath", "")
+        return event["reason"] == reason and message in event["message"] and field_path in ("", about)
+
+    holds.__doc__ = f"{words} {field_path}".strip()
+    return holds
+
+
+def _has_started(status: Object) -> bool:
+    """Whether the container's program runs or ran, this time or the time before."""
+    for state in (status.get("state") or {}, status.get("lastState") or {}):
+        ended = state.get("terminated") or {}
+        if "running" in state or (ended.get("startedAt") or NEVER) != NEVER:
+            return True
+    return False
 
 
 def _version(answer: Answer) -> str:

@@ -223,7 +223,7 @@ def asked_whether_allowed(lab: Lab) -> Any:
 def events_listed(lab: Lab) -> Any:
     lab.create(pod("x", "true"))
     lab.ended("x")
-    lab.events("x", "Started")
+    lab.events("x")
     (one,) = [e for e in lab.items("events") if e["reason"] == "Started"]
     one = lab.view(one)
     one["metadata"].pop("name")

@@ -8,14 +8,13 @@ from ..lab import Lab, Object
 from ._make import configmap, container, pod, service
 
 STATUS = ("status.phase", "status.reason", "status.message", "status.containerStatuses", "status.conditions")
-TIMING = ("Pulled", "Pulling")
 
 
-def _ended(lab: Lab, made: Object, *fields: str, last: str = "Started") -> Any:
+def _ended(lab: Lab, made: Object, *fields: str) -> Any:
     name = lab.create(made)["metadata"]["name"]
     lab.ended(name)
     found = lab.condition("pods", name, "PodReadyToStartContainers", "False")  # all is cleared away
-    return {"pod": lab.view(found, *STATUS, *fields), "events": lab.events(name, last)}
+    return {"pod": lab.view(found, *STATUS, *fields), "events": lab.events(name)}
 
 
 def _waiting(pod: Object, reason: str) -> bool:
@@ -107,13 +106,13 @@ def image_that_is_not_there(lab: Lab) -> Any:
 def image_never_pulled(lab: Lab) -> Any:
     lab.create(pod("x", "true", main={"image": "nobody/nothing:1", "imagePullPolicy": "Never"}))
     found = _until_waiting(lab, "x", "ErrImageNeverPull")
-    return {"pod": lab.view(found, *STATUS), "events": lab.events("x", "Failed")}
+    return {"pod": lab.view(found, *STATUS), "events": lab.events("x", "ErrImageNeverPull", "Failed")}
 
 
 def image_with_a_wrong_name(lab: Lab) -> Any:
     lab.create(pod("x", "true", main={"image": "Upper/Case"}))
     found = _until_waiting(lab, "x", "InvalidImageName")
-    return {"pod": lab.view(found, *STATUS), "events": lab.events("x", "Failed")}
+    return {"pod": lab.view(found, *STATUS), "events": lab.events("x", "InspectFailed", "Failed: InvalidImageName")}
 
 
 def configmap_that_is_not_there(lab: Lab) -> Any:
@@ -256,7 +255,7 @@ def init_container_that_fails(lab: Lab) -> Any:
     lab.create(pod("x", "true", initContainers=[container("exit 4", "first"), container("true", "second")]))
     lab.ended("x")
     found = lab.condition("pods", "x", "PodReadyToStartContainers", "False")
-    events = lab.events("x", "Started")
+    events = lab.events("x")
     return {"pod": lab.view(found, *STATUS, "status.initContainerStatuses"), "events": events}
 
 
@@ -344,7 +343,7 @@ def deleted_gracefully(lab: Lab) -> Any:
         "kind": answer.body["kind"],
         "told": told,
         "grace": answer.body["metadata"].get("deletionGracePeriodSeconds"),
-        "events": lab.events("x", "Killing"),
+        "events": lab.events("x", "Scheduled", "Killing"),
         "again": lab.says(lab.delete("pods/x")),
     }
 
@@ -495,7 +494,7 @@ def described(lab: Lab) -> Any:
     }
     lab.create(pod("x", "sleep 1000", main=main))
     lab.condition("pods", "x", "Ready")
-    lab.until_event("involvedObject.name=x", "Started")
+    lab.events("x")
     return lab.kubectl("describe", "pod", "x")
 
 
@@ -503,7 +502,7 @@ def described_failed(lab: Lab) -> Any:
     lab.create(pod("x", "exit 5", initContainers=[container("true", "first")]))
     lab.ended("x")
     lab.condition("pods", "x", "PodReadyToStartContainers", "False")
-    lab.events("x", "Started")
+    lab.events("x")
     return lab.kubectl("describe", "pod", "x")
 
 

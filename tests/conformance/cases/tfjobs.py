@@ -159,7 +159,7 @@ def restarts_in_place(lab: Lab) -> Any:
 def permanent_exit_code(lab: Lab) -> Any:
     lab.create(_tfjob(Worker=_replica("exit 3", restart="ExitCode")))
     found = _ended(lab, "Failed")
-    events = lab.events("job", "TFJobFailed", kind="TFJob")
+    events = lab.events("job", "TFJobFailed: is failing", kind="TFJob")
     return _seen(lab, found, "Running") | {
         "events": [e for e in events if not e.startswith(("Warning Error:", "Normal TFJobFailed"))]
     }
@@ -219,7 +219,10 @@ def all_cleaned(lab: Lab) -> Any:
     _ended(lab)
     lab.gone("pods", "job-worker-0")
     lab.gone("pods", "job-chief-0")
-    events = [e for e in lab.events("job", kind="TFJob") if "Deleted" in e or "Delete" in e]
+    deleted = [
+        f"SuccessfulDelete{kind}: {name}" for kind in ("Pod", "Service") for name in ("job-chief-0", "job-worker-0")
+    ]
+    events = [e for e in lab.events("job", *deleted, kind="TFJob") if "Delete" in e]
     return {"pods": _pods(lab), "services": lab.items("services"), "events": events}
 
 

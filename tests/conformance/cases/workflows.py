@@ -86,7 +86,7 @@ def one_container(lab: Lab) -> Any:
     status = wf["status"]
     return found | {
         "labels": lab.view(wf["metadata"].get("labels")),
-        "events": sorted(set(lab.events("wf", "WorkflowSucceeded", kind="Workflow"))),
+        "events": lab.events("wf", "WorkflowSucceeded", "WorkflowNodeSucceeded", kind="Workflow"),
         "get": lab.kubectl("get", "workflow", "wf"),
         "pod": [lab.normal.text(meta["name"]), sorted(meta["labels"]), lab.view(meta["ownerReferences"])],
         "annotations": lab.view(meta["annotations"]),
@@ -193,7 +193,8 @@ def when_that_is_no_expression(lab: Lab) -> Any:
 
 def fails(lab: Lab) -> Any:
     found = _run(lab, _wf(_leaf("main", "exit 3")))
-    return found | {"events": lab.events("wf", "WorkflowFailed", kind="Workflow"), "get": lab.kubectl("get", "wf")}
+    events = lab.events("wf", "WorkflowFailed", "WorkflowNodeFailed", kind="Workflow")
+    return found | {"events": events, "get": lab.kubectl("get", "wf")}
 
 
 def step_fails(lab: Lab) -> Any:

@@ -47,6 +47,10 @@ def _change(lab: Lab, value: str, name: str = "web") -> Object:
     return lab.patch(f"deployments/{name}", body, STRATEGIC)
 
 
+def _owner(obj: Object) -> str:
+    return obj["metadata"]["ownerReferences"][0]["name"]
+
+
 def deployment_as_created(lab: Lab) -> Any:
     return lab.view(lab.create(deployment("web", 2)))
 
@@ -58,7 +62,7 @@ def deployment_rolls_out(lab: Lab) -> Any:
     return {
         "deployment": lab.view(found, *ROLLED),
         "sets": _sets(lab),
-        "events": lab.events("web", "ScalingReplicaSet"),
+        "events": lab.events("web", "ScalingReplicaSet", kind="Deployment"),
         "pod": {k: lab.view(pods[0]["metadata"].get(k)) for k in ("generateName", "labels", "ownerReferences")},
         "pods": len(pods),
         "get": lab.kubectl("get", "deploy,rs"),
@@ -103,7 +107,7 @@ def deployment_scales(lab: Lab) -> Any:
         "negative": negative,
         "scale": lab.view(scale),
         "zero": lab.view(found, *ROLLED),
-        "events": lab.events("web"),
+        "events": lab.events("web", "ScalingReplicaSet: from 3 to 0", kind="Deployment"),
         "absent": lab.kubectl("scale", "deploy/zz", "--replicas=1"),
     }
 
@@ -159,7 +163,9 @@ def deployment_recreates(lab: Lab) -> Any:
     _rolled(lab)
     _change(lab, "2")
     found = _rolled(lab)
-    return {"deployment": lab.view(found, *ROLLED), "events": lab.events("web")}
+    (new,) = [rs["metadata"]["name"] for rs in lab.items("replicasets") if rs["spec"]["replicas"]]
+    events = lab.events("web", f"ScalingReplicaSet: Scaled up replica set {new}", kind="Deployment")
+    return {"deployment": lab.view(found, *ROLLED), "events": events}
 
 
 def deployment_never_available(lab: Lab) -> Any:
@@ -181,10 +187,11 @@ def deployment_heals(lab: Lab) -> Any:
     lab.gone("pods", old["metadata"]["name"])
     found = _rolled(lab)
     (new,) = lab.items("pods")
+    name = new["metadata"]["name"]
     return {
         "another": new["metadata"]["uid"] != old["metadata"]["uid"],
         "status": lab.view(found, "status"),
-        "events": lab.events(new["metadata"]["ownerReferences"][0]["name"]),
+        "events": lab.events(_owner(new), f"SuccessfulCreate: {name}", kind="ReplicaSet"),
     }
 
 
@@ -214,7 +221,7 @@ def deployment_deleted(lab: Lab) -> Any:
 def deployment_described(lab: Lab) -> Any:
     lab.create(deployment("web", 1))
     _rolled(lab)
-    lab.events("web", "ScalingReplicaSet")
+    lab.events("web", "ScalingReplicaSet", kind="Deployment")
     return lab.kubectl("describe", "deploy", "web")
 
 
@@ -222,7 +229,7 @@ def replicaset_described(lab: Lab) -> Any:
     lab.create(deployment("web", 1))
     _rolled(lab)
     (rs,) = lab.items("replicasets")
-    lab.events(rs["metadata"]["name"], "SuccessfulCreate")
+    lab.events(rs["metadata"]["name"], "SuccessfulCreate", kind="ReplicaSet")
     return lab.kubectl("describe", "rs")
 
 
@@ -258,12 +265,12 @@ def _done(lab: Lab, name: str = "job", kind: str = "Complete", seconds: float = 
     return lab.condition("jobs", name, kind, seconds=seconds)
 
 
-def _job(lab: Lab, made: Object, kind: str = "Complete", last: str = "Completed") -> Any:
+def _job(lab: Lab, made: Object, kind: str = "Complete", *last: str) -> Any:
     lab.create(made)
     found = _done(lab, kind=kind)
     return {
         "status": lab.view(found, "status"),
-        "events": lab.events("job", last, kind="Job"),
+        "events": lab.events("job", *(last or ("Completed",)), kind="Job"),
         "get": lab.kubectl("get", "job", "job"),
     }
 
@@ -299,11 +306,13 @@ def job_tries_again(lab: Lab) -> Any:
 
 def job_restarts_in_place(lab: Lab) -> Any:
     made = job("job", "exit 1", backoffLimit=1, pods={"restartPolicy": "OnFailure"})
-    return _job(lab, made, "Failed", "BackoffLimitExceeded")
+    return _job(lab, made, "Failed", "SuccessfulDelete", "BackoffLimitExceeded")
 
 
 def job_past_its_deadline(lab: Lab) -> Any:
-    return _job(lab, job("job", "sleep 1000", activeDeadlineSeconds=1), "Failed", "DeadlineExceeded")
+    return _job(
+        lab, job("job", "sleep 1000", activeDeadlineSeconds=1), "Failed", "SuccessfulDelete", "DeadlineExceeded"
+    )
 
 
 def job_indexed(lab: Lab) -> Any:
@@ -325,7 +334,7 @@ def job_indexed(lab: Lab) -> Any:
 def job_deleted_after_its_time(lab: Lab) -> Any:
     lab.create(job(ttlSecondsAfterFinished=1))
     lab.gone("jobs", "job", 60)
-    return {"pods": lab.items("pods"), "events": lab.events("job", kind="Job")}
+    return {"pods": lab.items("pods"), "events": lab.events("job", "Completed", kind="Job")}
 
 
 def job_suspended_and_resumed(lab: Lab) -> Any:
@@ -347,7 +356,8 @@ def job_suspended_while_it_runs(lab: Lab) -> Any:
     lab.until("jobs", "job", lambda j: j["status"].get("ready") == 1)
     lab.patch("jobs/job", {"spec": {"suspend": True}})
     found = lab.until("jobs", "job", lambda j: j["status"].get("active", 0) == 0 and j["status"].get("conditions"))
-    return {"status": lab.view(found, "status.conditions"), "events": lab.events("job", "Suspended", kind="Job")}
+    events = lab.events("job", "SuccessfulDelete", "Suspended", kind="Job")
+    return {"status": lab.view(found, "status.conditions"), "events": events}
 
 
 def job_of_no_completions(lab: Lab) -> Any:
