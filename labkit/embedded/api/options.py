@@ -11,6 +11,8 @@ from labkit.embedded.status import ApiError, bad_request, cause
 
 POLICIES = ("Foreground", "Background", "Orphan")
 FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
+FORBIDDEN = "Forbidden: "
+CONTINUED = "resourceVersionMatch is forbidden when continue is provided"
 REASONS = {
     "Unsupported value": "FieldValueNotSupported",
     "Forbidden": "FieldValueForbidden",
@@ -156,23 +158,40 @@ def listing(query: Mapping[str, str]) -> ListOptions:
     if options.version and not (options.version.isascii() and options.version.isdecimal()):
         error = f'Invalid value: "{options.version}": strconv.ParseUint: parsing "{options.version}": invalid syntax'
         raise bad_request(f"invalid resource version: resourceVersion: {error}")
-    match, forbidden = options.match, "Forbidden: "
-    if options.initial is not None:
-        if not options.watch:
-            raise refuse("ListOptions", "sendInitialEvents", forbidden + "sendInitialEvents is forbidden for list")
-        if match != "NotOlderThan":
-            why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-            raise refuse("ListOptions", "resourceVersionMatch", forbidden + why)
-    elif match:
-        if options.watch:
-            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            raise refuse("ListOptions", "resourceVersionMatch", forbidden + why)
-        if not options.version:
-            why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-            raise refuse("ListOptions", "resourceVersionMatch", forbidden + why)
-        if match not in ("Exact", "NotOlderThan"):
-            raise refuse("ListOptions", "resourceVersionMatch", _unsupported(match, ("Exact", "NotOlderThan", "")))
-        if match == "Exact" and options.version == "0":
-            why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-            raise refuse("ListOptions", "resourceVersionMatch", forbidden + why)
+    if options.watch:
+        _check_watch(options)
+    else:
+        _check_list(options)
     return options
+
+
+def _check_watch(options: ListOptions) -> None:
+    match, initial = options.match, options.initial is not None
+    if not initial and not match and options.version in ("", "0"):
+        match, initial = "NotOlderThan", True  # the default, which a `continue` contradicts
+    if initial and match != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise refuse("ListOptions", "resourceVersionMatch", FORBIDDEN + why)
+    if match and not initial:
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise refuse("ListOptions", "resourceVersionMatch", FORBIDDEN + why)
+    if match and options.token:
+        raise refuse("ListOptions", "resourceVersionMatch", FORBIDDEN + CONTINUED)
+
+
+def _check_list(options: ListOptions) -> None:
+    match = options.match
+    if options.initial is not None:
+        raise refuse("ListOptions", "sendInitialEvents", FORBIDDEN + "sendInitialEvents is forbidden for list")
+    if not match:
+        return
+    if not options.version:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise refuse("ListOptions", "resourceVersionMatch", FORBIDDEN + why)
+    if options.token:
+        raise refuse("ListOptions", "resourceVersionMatch", FORBIDDEN + CONTINUED)
+    if match not in ("Exact", "NotOlderThan"):
+        raise refuse("ListOptions", "resourceVersionMatch", _unsupported(match, ("Exact", "NotOlderThan", "")))
+    if match == "Exact" and options.version == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        raise refuse("ListOptions", "resourceVersionMatch", FORBIDDEN + why)

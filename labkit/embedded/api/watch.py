@@ -199,21 +199,25 @@ class Watcher:
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache, private")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": True})
-        while True:
+        while (left := deadline - self.loop.time()) > 0:
             if self.lines:
                 if (early := sent + GATHER_SECONDS - self.loop.time()) > 0:
                     await asyncio.sleep(early)
-                data = b"".join(self.lines)
-                self.lines.clear()
-                self.waiting = self.initial = 0
-                sent = self.loop.time()
+                data, sent = self._take(), self.loop.time()
                 await send({"type": "http.response.body", "body": data, "more_body": True})
-            elif self.ended or (left := deadline - self.loop.time()) <= 0:
+            elif self.ended:
                 break
             else:
                 self.wake.clear()
                 await self._pause(min(left, BOOKMARK_SECONDS), last=left <= BOOKMARK_SECONDS)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": self._take(), "more_body": False})
+
+    def _take(self) -> bytes:
+        """The lines that wait, as one piece."""
+        data = b"".join(self.lines)
+        self.lines.clear()
+        self.waiting = self.initial = 0
+        return data
 
     async def _pause(self, seconds: float, last: bool) -> None:
         """Wait for events, but not longer than that; then tell how far the stream has come."""

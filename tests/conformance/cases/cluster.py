@@ -176,6 +176,7 @@ def watch_shapes(lab: Lab) -> Any:
         "initial": found,
         "wrong": lab.refused("GET", "configmaps", watch="true", sendInitialEvents="true"),
         "version": lab.refused("GET", "configmaps", watch="true", resourceVersion="x"),
+        "continue": lab.refused("GET", "configmaps", watch="true", **{"continue": "x"}),
     }
 
 

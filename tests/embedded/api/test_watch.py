@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+
+from labkit.embedded.api import options
+from labkit.embedded.api.targets import Target
+from labkit.embedded.api.watch import Hub, Watcher
+from labkit.embedded.resources import CONFIGMAPS, NAMESPACES
+from labkit.embedded.store import Store
 
 Events = Iterator[dict[str, Any]]
 
@@ -110,6 +118,38 @@ def test_initial_events_need_a_version_match(http: httpx.Client, namespace: str)
 def test_a_watch_ends_when_its_time_is_over(http: httpx.Client, namespace: str) -> None:
     with watching(http, maps(namespace), timeoutSeconds="1") as events:
         assert list(events) == []
+
+
+def test_a_watch_that_is_never_short_of_events_ends_in_time() -> None:
+    store = Store(None)
+    store.create(NAMESPACES, {"metadata": {"name": "default"}})
+    bodies: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        """Take what comes, while the next change happens already."""
+        bodies.append(message.get("body", b""))
+        assert len(bodies) < 5000, "it goes on"
+        store.create(CONFIGMAPS, {"metadata": {"generateName": "c-", "namespace": "default"}})
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def watch() -> None:
+        request = Request({"type": "http", "method": "GET", "headers": [], "query_string": b""})
+        chosen = options.listing({"watch": "true", "timeoutSeconds": "1"})
+        await Watcher(request, store, Hub(), Target(CONFIGMAPS), chosen)({}, receive, send)
+
+    asyncio.run(watch())
+    told = [json.loads(line)["object"]["metadata"]["resourceVersion"] for line in b"".join(bodies).splitlines()]
+    assert len(told) == len(set(told)) == store.count(CONFIGMAPS) - 1  # all but that of the last `send`
+
+
+def test_a_watch_can_not_be_continued_as_a_list_is(http: httpx.Client, namespace: str) -> None:
+    answer = http.get(maps(namespace), params={"watch": "true", "continue": "x", "timeoutSeconds": "1"})
+    assert answer.status_code == 422
+    assert "resourceVersionMatch is forbidden when continue is provided" in answer.json()["message"]
+    assert http.get(maps(namespace), params={"watch": "true", "continue": "x", "timeoutSeconds": "1",
+                                             "resourceVersion": "1"}).status_code == 200  # fmt: skip
 
 
 def test_a_watch_gives_tables(http: httpx.Client, namespace: str) -> None:
