@@ -224,7 +224,15 @@ def delete(source: str | Path | Object | list[Object], namespace: str | None = N
     """Delete every object of `source` and what they own; those that are gone already are no error."""
     from kubernetes.client import ApiException
 
-    for wanted in reversed(documents(source)):
+    found = documents(source)
+    for wanted in found:
+        if not wanted["metadata"].get("name"):
+            raise LabError(
+                f"{wanted['kind']} with the generateName {wanted['metadata'].get('generateName')!r} has no name: which one"
+                " is to be deleted is not said",
+                "delete what apply returned: it has the name that the cluster gave",
+            )
+    for wanted in reversed(found):
         resource = _resource(wanted["apiVersion"], wanted["kind"])
         meta = wanted["metadata"]
         where = {"namespace": namespace or meta.get("namespace") or own_namespace()} if resource.namespaced else {}

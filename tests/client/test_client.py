@@ -75,6 +75,18 @@ def test_a_manifest_that_is_no_manifest_is_named(tmp_path: Path) -> None:
         client.apply(tmp_path / "absent.yaml")
 
 
+def test_what_got_its_name_from_the_cluster_is_deleted_by_that_name() -> None:
+    wanted = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "many-"}}
+    kept = client.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}})
+    with pytest.raises(LabError, match="generateName 'many-' has no name") as error:
+        client.delete([wanted, *kept])
+    assert "what apply returned" in error.value.hint
+    assert client.get("configmap", "kept"), "nothing is deleted of a list that can't be"
+    made = client.apply(wanted)
+    client.delete([*made, *kept])
+    assert client.get("configmap", made[0]["metadata"]["name"]) is None
+
+
 def test_a_refusal_is_told_in_the_apis_words() -> None:
     with pytest.raises(LabError, match=r"spec\.containers"):
         client.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": []}})

@@ -77,6 +77,17 @@ def kubectl(cluster: Kubectl, request: pytest.FixtureRequest) -> Kubectl:
     return Kubectl(cluster.environment, name)
 
 
+def until_event(kubectl: Kubectl, reason: str) -> None:
+    """Return once there is an event of that reason: a node writes its events some time after what they tell."""
+    watching = kubectl.started("get", "events", "-w", "--field-selector", f"reason={reason}", "--no-headers")
+    assert watching.stdout
+    try:
+        assert reason in watching.stdout.readline()
+    finally:
+        watching.kill()
+        watching.communicate()
+
+
 def table(text: str) -> list[dict[str, str]]:
     """The rows of what `kubectl get` prints, by column."""
     lines = text.rstrip("\n").split("\n")
@@ -205,6 +216,7 @@ def test_get_watches(kubectl: Kubectl) -> None:
 def test_describe_tells_a_pods_story(kubectl: Kubectl) -> None:
     kubectl.apply(pod("p"))
     kubectl("wait", "--for=condition=Ready", "pod/p", f"--timeout={SECONDS}s")
+    until_event(kubectl, "Started")
     text = kubectl("describe", "pod", "p")
     assert re.search(r"Status: +Running", text)
     assert re.search(r"Node: +labkit/127.0.0.1", text)
@@ -641,7 +653,7 @@ def test_version_and_health(cluster: Kubectl) -> None:
 
 def test_events_are_listed_in_time(kubectl: Kubectl) -> None:
     kubectl.apply(pod("p", "true"))
-    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/p", f"--timeout={SECONDS}s")
+    until_event(kubectl, "Started")
     rows = table(kubectl("events", "--for", "pod/p"))
     assert rows[0]["REASON"] == "Scheduled"
     assert {"TYPE", "OBJECT", "MESSAGE"} <= set(rows[0])
