@@ -28,7 +28,8 @@ VIRTUAL = {"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"}  # Argo's own node
 def tasks(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The nodes of a workflow that stand for work, by id, each with `after`: the ids of those it came after.
 
-    The edges of Argo's virtual nodes (Steps, DAG, Retry, ...) are contracted; a retried task is its last attempt.
+    The edges of Argo's virtual nodes (Steps, DAG, Retry, ...) are contracted; a retried task is its last attempt, and one
+    that was taken from memory, whose parts did not run, stands for them.
     """
     nodes: dict[str, dict[str, Any]] = dict((workflow.get("status") or {}).get("nodes") or {})
     parents: dict[str, set[str]] = {id: set() for id in nodes}
@@ -36,7 +37,7 @@ def tasks(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         for child in node.get("children") or []:
             if child in parents:
                 parents[child].add(id)
-    hidden = {id for id, node in nodes.items() if node.get("type") in VIRTUAL}
+    hidden = {id for id, node in nodes.items() if node.get("type") in VIRTUAL and not remembered(node)}
     superseded: dict[str, str] = {}
     for node in nodes.values():
         if node.get("type") == "Retry":
@@ -58,6 +59,11 @@ def tasks(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     drawn = [id for id in nodes if id not in hidden and id not in superseded]
     return {id: nodes[id] | {"after": sorted(real(parents[id]) - {id})} for id in drawn}
+
+
+def remembered(node: Mapping[str, Any]) -> bool:
+    """Whether the node's result was taken from a cache (memoize)."""
+    return bool((node.get("memoizationStatus") or {}).get("hit"))
 
 
 def levels(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -139,6 +145,8 @@ def label(node: Mapping[str, Any]) -> str:
     name = re.sub(r"\(\d+:(.*)\)$", r" \1", name)  # the item of a loop
     name = re.sub(r"\b\w+:", "", name).replace(",", " ")  # the keys of an item that is a map
     shown = "\n".join(textwrap.wrap(name, 15)[:3])
+    if remembered(node):
+        return f"{shown}\nremembered"
     seconds = duration(node.get("startedAt"), node.get("finishedAt"))
     return f"{shown}\n{seconds:.0f} s" if seconds is not None else shown
 

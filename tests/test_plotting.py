@@ -57,6 +57,13 @@ def test_a_retried_task_is_its_last_attempt() -> None:
     assert {id: n["after"] for id, n in found.items()} == {"r1": [], "z": ["r1"]}
 
 
+def test_what_was_taken_from_memory_stands_for_the_parts_that_did_not_run() -> None:
+    hit = node("m", "DAG", ("z",)) | {"displayName": "ingest", "memoizationStatus": {"hit": True}}
+    found = plotting.tasks(workflow(node("wf", "DAG", ("m",)), hit, node("z")))
+    assert {id: n["after"] for id, n in found.items()} == {"m": [], "z": ["m"]}
+    assert plotting.label(found["m"]) == "ingest\nremembered"
+
+
 def test_exit_handlers_stand_last() -> None:
     found = plotting.tasks(workflow(node("wf", "DAG", ("a",)), node("a"), node("x") | {"name": "wf.onExit[0].x"}))
     assert plotting.levels(found) == {"a": 0, "x": 1}

@@ -115,7 +115,7 @@ def test_a_step_of_the_workflow_runs_its_program_and_reads_outputs_where_that_le
 
 
 def test_the_caches_key_may_be_a_key_of_a_configmap():
-    template = next(each for each in workflow()["spec"]["templates"] if each["name"] == "ingest")
+    template = next(each for each in workflow()["spec"]["templates"] if each["name"] == "ingestion")
     assert re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", substituted(template["memoize"]["key"]))
 
 
