@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from labkit import __version__
 from labkit.errors import LabError
 
-OPTIONS = ("port", "nodes", "bundle", "kubernetes", "context", "namespace", "image")
+OPTIONS = ("port", "nodes", "node_cpus", "node_memory", "bundle", "kubernetes", "context", "namespace", "image")
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -47,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
     sub = named(add("up", up, "start a local cluster, or what is missing of it"))
     engines = "embedded, kind, or existing: one that is there (default: what made it; embedded for a new one)"
     sub.add_argument("--engine", help=engines)
-    sub.add_argument("--nodes", type=int, metavar="N", help="kind: machines in the cluster (default: 1)")
+    sub.add_argument("--nodes", type=int, metavar="N", help="machines in a new cluster (default: 1)")
+    sub.add_argument("--node-cpus", type=int, metavar="N", help="the CPUs of each (default: all of this machine's)")
+    sub.add_argument("--node-memory", metavar="SIZE", help="the memory of each, as in 4Gi (default: this machine's)")
     sub.add_argument("--bundle", metavar="DIR", help="kind: take all from this bundle (default: $LABKIT_BUNDLE)")
     sub.add_argument("--kubernetes", metavar="VERSION", help="kind: 1.33 or 1.34 (default: 1.34)")
     sub.add_argument("--port", type=int, help="the API's port on 127.0.0.1 (default: a free one)")
@@ -86,6 +88,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--image", nargs=2, action="append", default=[], metavar=("ROLE", "NAME"), help=take)
     copy = "take this copy of upstream's repository instead of GitHub's"
     sub.add_argument("--upstream", nargs=2, action="append", default=[], metavar=("OPERATOR", "DIR"), help=copy)
+
+    sub = named(add("node", node, "let a machine of the cluster fail, or give it its power again"))
+    sub.add_argument("action", choices=["stop", "start"])
+    sub.add_argument("node", metavar="NODE", help="its name, as kubectl get nodes says it")
 
     named(add("ui", ui, "open the Argo UI")).add_argument("--no-browser", action="store_true")
 
@@ -208,6 +214,14 @@ def bundle(arguments: argparse.Namespace) -> int:
     print(
         f"{made.folder}: {len(made.content['files'])} files, {size:.0f} MB\n\nlabkit up --engine kind --bundle {made.folder}"
     )
+    return 0
+
+
+def node(arguments: argparse.Namespace) -> int:
+    from labkit import cluster
+
+    act = cluster.stop_node if arguments.action == "stop" else cluster.start_node
+    print(act(arguments.node, arguments.name))
     return 0
 
 

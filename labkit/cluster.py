@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from labkit import paths
+from labkit import nodes, paths
 from labkit.embedded import engine as embedded
 from labkit.errors import LabError
 
@@ -42,7 +42,8 @@ def engine_of(name: str) -> ModuleType:
 
 def up(name: str = DEFAULT, engine: str | None = None, **options: Any) -> dict[str, Any]:
     """Start the cluster `name` (idempotent) on the engine that made it, a new one on the embedded engine unless another is
-    named; returns its `status`."""
+    named; returns its `status`. Machines that were stopped have power again."""
+    nodes.check(**options)
     folder = paths.cluster(name)
     before = embedded.read_info(folder).get("engine")
     wanted = _engine(engine or before or "embedded")
@@ -54,8 +55,10 @@ def up(name: str = DEFAULT, engine: str | None = None, **options: Any) -> dict[s
     for option in options:
         if option not in inspect.signature(wanted.up).parameters:
             name_ = next(key for key, module in ENGINES.items() if module == wanted.__name__)
-            raise LabError(f"the engine {name_} has no --{option}", "labkit up --engine kind has it")
+            flag = f"--{option.replace('_', '-')}"
+            raise LabError(f"the engine {name_} has no {flag}", "labkit up --engine kind has it")
     wanted.up(folder, **options)
+    nodes.back(folder)
     return status(name)
 
 
@@ -97,10 +100,31 @@ def use(name: str | None = None) -> str:
         return os.environ["KUBECONFIG"]
     name = name or given or DEFAULT
     found = status(name)
-    if found["state"] != "running":
+    if not _answers(found):
         found = up(name)
     os.environ["KUBECONFIG"] = found["kubeconfig"]
     return str(found["kubeconfig"])
+
+
+def _answers(found: dict[str, Any]) -> bool:
+    """Whether the cluster runs, if without machines that `stop_node` has stopped: they are left as they are."""
+    states = list(found.get("nodes", {}).values())
+    api = all(found["daemons"].values()) if "daemons" in found else states[:1] == ["running"]
+    return found["state"] == "running" or (
+        found["state"] == "degraded" and api and states.count("running") < len(states)
+    )
+
+
+def stop_node(node: str, name: str | None = None) -> nodes.Change:
+    """Let a machine of the cluster fail, with all its pods; see `nodes.stop`."""
+    name = name or os.environ.get("LABKIT_CLUSTER") or DEFAULT
+    return nodes.stop(engine_of(name), paths.cluster(name), node)
+
+
+def start_node(node: str, name: str | None = None) -> nodes.Change:
+    """Give a machine its power again; see `nodes.start`."""
+    name = name or os.environ.get("LABKIT_CLUSTER") or DEFAULT
+    return nodes.start(engine_of(name), paths.cluster(name), node)
 
 
 @contextmanager

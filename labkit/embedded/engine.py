@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import __version__
-from labkit.embedded import ready
+from labkit.embedded import machines, ready
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder, own
 
@@ -81,11 +81,19 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
+def up(
+    folder: ClusterFolder,
+    port: int | None = None,
+    nodes: int | None = None,
+    node_cpus: int | None = None,
+    node_memory: str | None = None,
+) -> dict[str, Any]:
     """Start the cluster, or what is missing of it; returns `cluster.json`'s content once the API answers.
 
-    Idempotent: on a cluster that runs it does nothing. LabError with the last words of the logs when it does not come
-    up within 30 s, when the asked `port` is taken, or when the folder can't be written.
+    A new cluster has `nodes` nodes (one), each with all of this machine, or with `node_cpus` CPUs and `node_memory`. All
+    of them have power afterwards. Idempotent: on a cluster that runs it does nothing. LabError with the last words of the
+    logs when it does not come up within 30 s, when the asked `port` is taken, when the cluster is there with other nodes,
+    or when the folder can't be written.
     """
     from labkit.embedded import credentials
 
@@ -95,7 +103,13 @@ def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
         info = read_info(folder)
         if not info and any(daemon(folder, name).alive for name in DAEMONS):
             raise LabError(f"{folder.info} is gone, but the cluster runs", "labkit down, then labkit up")
+        machine_info = _machines(info, {"nodes": nodes, "node_cpus": node_cpus, "node_memory": node_memory})
+        stopped = [name for name in machines.names(machine_info["nodes"]) if machines.is_off(folder, name)]
+        for name in stopped:
+            machines.switch(folder, name, on=True)
         if daemon(folder, "kubelet").alive:
+            if stopped:
+                _tell_kubelet(folder)
             credentials.prepare(folder, info["port"])  # a kubeconfig that was deleted is back
             if port and port != info["port"]:
                 raise LabError(
@@ -114,10 +128,40 @@ def up(folder: ClusterFolder, port: int | None = None) -> dict[str, Any]:
             "port": chosen,
             "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "labkit": __version__,
+            **machine_info,
         }
         _write_info(folder, info)
         _start_kubelet(folder)
         return info
+
+
+def _machines(info: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """What cluster.json says, or shall say, about the nodes; LabError where something else is asked for."""
+    if not info:
+        return {"nodes": 1} | {name: value for name, value in asked.items() if value is not None}
+    has = {"nodes": 1} | {name: info[name] for name in asked if name in info}
+    for name, value in asked.items():
+        if value not in (None, has.get(name)):
+            words = name.replace("_", " ")
+            what = f"{words} {has[name]}" if name in has else f"all of this machine on each node, not {words} {value}"
+            raise LabError(f"the cluster is there already, with {what}", "labkit down --purge, then up again")
+    return has
+
+
+def _tell_kubelet(folder: ClusterFolder) -> None:
+    """Let the kubelet look at the switches now; one that is dead, or only starting, looks by itself."""
+    import httpx
+
+    transport = httpx.HTTPTransport(uds=str(folder.kubelet_socket))
+    with httpx.Client(transport=transport, timeout=READY_SECONDS) as client, contextlib.suppress(httpx.TransportError):
+        client.post("http://kubelet/power")
+
+
+def power(folder: ClusterFolder, node: str, on: bool) -> None:
+    """Take the power of a node, or give it again. Its pods end at once and nobody says so: the node controller finds out.
+    The API is not on any node: every one of them can fail, the only one too."""
+    machines.switch(folder, node, on)
+    _tell_kubelet(folder)
 
 
 def read_info(folder: ClusterFolder) -> dict[str, Any]:
@@ -285,12 +329,16 @@ def _delete_by_force(function: Any, path: str, _error: Any) -> None:
 
 
 def status(folder: ClusterFolder) -> dict[str, Any]:
-    """What runs: `{name, engine, state, api, folder, daemons: {server: pid, kubelet: pid}, pods: {phase: count},
-    mechanisms}`; state is running, degraded (one of two processes), stopped or absent."""
+    """What runs: `{name, engine, state, api, folder, daemons: {server: pid, kubelet: pid}, nodes: {name: running or stopped},
+    pods: {phase: count}, mechanisms}`; state is running, degraded (one of two processes, or a node without power),
+    stopped or absent."""
     info = read_info(folder)
     daemons = {name: daemon(folder, name).pid for name in DAEMONS}
     alive = sum(pid > 0 for pid in daemons.values())
+    nodes = {m.name: _node_state(folder, m.name, daemons["kubelet"]) for m in machines.of(folder)} if info else {}
     state = "absent" if not info else ("stopped", "degraded", "running")[alive]
+    if state == "running" and "stopped" in nodes.values():
+        state = "degraded"
     api = f"https://127.0.0.1:{info['port']}" if info else ""
     return {
         "name": folder.root.name,
@@ -299,8 +347,13 @@ def status(folder: ClusterFolder) -> dict[str, Any]:
         "api": api,
         "folder": str(folder.root),
         "daemons": daemons,
+        "nodes": nodes,
         **(_inside(folder) if alive else {}),
     }
+
+
+def _node_state(folder: ClusterFolder, name: str, kubelet: int) -> str:
+    return "running" if kubelet and not machines.is_off(folder, name) else "stopped"
 
 
 def _inside(folder: ClusterFolder) -> dict[str, Any]:

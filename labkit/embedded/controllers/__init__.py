@@ -11,6 +11,7 @@ from labkit.embedded.controllers import (
     job,
     namespace,
     nodes,
+    podgc,
     replicaset,
     retention,
     scheduler,
@@ -37,6 +38,7 @@ def build(folder: ClusterFolder | None = None) -> list[Controller]:
         deployment.CONTROLLER,
         job.CONTROLLER,
         tfjob.CONTROLLER,
-        nodes.controller(folder.run / "kubelet.lock" if folder else None),
+        nodes.controller(folder),
+        podgc.controller(),
         *retention.CONTROLLERS,
     ]

@@ -1,9 +1,12 @@
-"""Nodes: whether the kubelet lives, and what becomes of a dead one's pods.
+"""Nodes: whether they live, and what becomes of a dead one's pods.
 
-The kubelet holds an exclusive flock on `run/kubelet.lock` as long as it lives; a free lock means that it, and with it
-every pod, is dead. Its node becomes NotReady with the taints of node.kubernetes.io/unreachable, and its pods Failed
-with the reason NodeLost (or are removed, when they were being deleted). A kubelet that is back reports Ready itself,
-and the taints go.
+The kubelet of all nodes holds an exclusive flock on `run/kubelet.lock` as long as it lives; a free lock means that it,
+and with it every pod, is dead. Its nodes become NotReady with the taints of node.kubernetes.io/unreachable, and their pods
+Failed with the reason NodeLost (or are removed, when they were being deleted).
+
+A machine whose power is off (`machines`) is what Kubernetes calls an unreachable node: the same taints, its pods no longer
+Ready, and since nobody knows better they stay as they are until their tolerations run out (300 s by default). Then they
+are deleted, which nobody confirms: see `podgc`. A node that is back reports Ready itself, and the taints go.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import fcntl
 import math
 from pathlib import Path
 
+from labkit.embedded import machines
 from labkit.embedded.controllers import conditions, events, times
 from labkit.embedded.controllers.loop import Controller
 from labkit.embedded.controllers.owners import deleting
@@ -20,6 +24,7 @@ from labkit.embedded.controllers.scheduler import tolerated
 from labkit.embedded.resources import NODES, PODS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Object, Store, now
+from labkit.paths import ClusterFolder
 
 INTERVAL = 1.0
 COMPONENT = "node-controller"
@@ -40,29 +45,42 @@ def alive(lock: Path) -> bool:
     return False
 
 
-def controller(lock: Path | None) -> Controller:
-    """`lock` is `run/kubelet.lock` of the cluster; None: nodes are believed as they are."""
+def controller(folder: ClusterFolder | None) -> Controller:
+    """The nodes of the cluster in `folder`; None: nodes are believed as they are."""
 
     def reconcile(node: Object, store: Store) -> float | None:
-        dead = lock is not None and not alive(lock)
         name = node["metadata"]["name"]
+        if folder is None:
+            return _evict(store.modify(NODES, "", name, _mark) or node, store)
         wait = None
-        if not dead:
-            wait = _evict(store.modify(NODES, "", name, _mark) or node, store)
-        else:
-            if is_true(node, "Ready"):
-                message = f"Node {name} status is now: NodeNotReady"
-                events.record(store, node, events.NORMAL, "NodeNotReady", message, component=COMPONENT)
-            store.modify(NODES, "", name, _silent)
+        if machines.is_off(folder, name):
+            wait = _evict(_gone_silent(node, store), store)
+            _unready_pods(name, store)
+        elif not alive(folder.run / "kubelet.lock"):
+            _gone_silent(node, store)
             _lose_pods(name, store)
-        return times.soonest(INTERVAL if lock is not None else None, wait)
+        else:
+            wait = _evict(store.modify(NODES, "", name, _mark) or node, store)
+        return times.soonest(INTERVAL, wait)
 
     return Controller("nodes", NODES, reconcile)
 
 
+def _gone_silent(node: Object, store: Store) -> Object:
+    if is_true(node, "Ready"):
+        message = f"Node {node['metadata']['name']} status is now: NodeNotReady"
+        events.record(store, node, events.NORMAL, "NodeNotReady", message, component=COMPONENT)
+    return store.modify(NODES, "", node["metadata"]["name"], _silent) or node
+
+
 def _silent(node: Object) -> None:
     status = node.setdefault("status", {})
-    conditions.put(status, "Ready", "Unknown", "NodeStatusUnknown", SILENT)
+    heard = {c["type"]: c["lastHeartbeatTime"] for c in status.get("conditions") or () if "lastHeartbeatTime" in c}
+    for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"):
+        conditions.put(status, kind, "Unknown", "NodeStatusUnknown", SILENT)
+    for condition in status["conditions"]:
+        if condition["type"] in heard:
+            condition["lastHeartbeatTime"] = heard[condition["type"]]
     _taint(node, [UNREACHABLE], ("NoSchedule", "NoExecute"))
 
 
@@ -101,10 +119,16 @@ def _evict(node: Object, store: Store) -> float | None:
             events.record(
                 store, pod, events.NORMAL, "TaintManagerEviction", message, component="taint-eviction-controller"
             )
+            store.modify(PODS, meta["namespace"], meta["name"], _disrupted)
             store.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
         elif left < math.inf:
             waits.append(left)
     return times.soonest(*waits)
+
+
+def _disrupted(pod: Object) -> None:
+    message = "Taint manager: deleting due to NoExecute taint"
+    conditions.put(pod.setdefault("status", {}), "DisruptionTarget", True, "DeletionByTaintManager", message)
 
 
 def _tolerates(spec: Object, taint: Object) -> float:
@@ -116,6 +140,18 @@ def _tolerates(spec: Object, taint: Object) -> float:
     if not limits or "timeAdded" not in taint:
         return math.inf
     return max(0.0, min(limits) - times.age(taint["timeAdded"]))
+
+
+def _unready_pods(node: str, store: Store) -> None:
+    """Nobody vouches for the pods any more: no Service sends them anything."""
+    for pod in store.list(PODS, None, lambda p: p["spec"].get("nodeName") == node and is_true(dict(p), "Ready")):
+        meta = pod["metadata"]
+        store.modify(PODS, meta["namespace"], meta["name"], _unready)
+        events.record(store, pod, events.WARNING, "NodeNotReady", "Node is not ready", component=COMPONENT)
+
+
+def _unready(pod: Object) -> None:
+    conditions.put(pod["status"], "Ready", False, "", "")
 
 
 def _lose_pods(node: str, store: Store) -> None:

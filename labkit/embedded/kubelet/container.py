@@ -74,7 +74,7 @@ class Container:
 
     def event(self, type: str, reason: str, message: str) -> None:
         kind = "containers" if self.kind == "main" else "initContainers"
-        self.pod.kubelet.events.record(self.pod.object, type, reason, message, self.name, kind)
+        self.pod.event(type, reason, message, self.name, kind)
 
     def mounts(self, variables: dict[str, str]) -> tuple[Mount, ...]:
         path = self.spec.get("terminationMessagePath") or "/dev/termination-log"

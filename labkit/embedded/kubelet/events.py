@@ -17,14 +17,15 @@ QUEUED = 5000
 
 
 class Recorder:
-    def __init__(self, api: Api, node: str) -> None:
-        self.api, self.node = api, node
+    def __init__(self, api: Api) -> None:
+        self.api = api
         self._queue: deque[Object] = deque(maxlen=QUEUED)
         self._ready = asyncio.Event()
         self._known: OrderedDict[tuple[str, ...], tuple[str, int]] = OrderedDict()
 
     def record(self, obj: Object, type: str, reason: str, message: str, container: str = "", kind: str = "") -> None:
-        """`type` is Normal or Warning; `container` and `kind` (containers, initContainers) name the field path."""
+        """Say what happened to a pod. `type` is Normal or Warning; `container` and `kind` (containers, initContainers) name
+        the field path."""
         meta = obj["metadata"]
         involved = {
             "kind": obj["kind"],
@@ -35,7 +36,7 @@ class Recorder:
             "resourceVersion": meta.get("resourceVersion"),
             "fieldPath": f"spec.{kind}{{{container}}}" if container else None,
         }
-        moment = now()
+        moment, node = now(), obj["spec"].get("nodeName", "")
         event = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -46,13 +47,13 @@ class Recorder:
             "involvedObject": {k: v for k, v in involved.items() if v},
             "reason": reason,
             "message": message[:1024],
-            "source": {"component": "kubelet", "host": self.node},
+            "source": {"component": "kubelet", "host": node},
             "firstTimestamp": moment,
             "lastTimestamp": moment,
             "count": 1,
             "type": type,
             "reportingComponent": "kubelet",
-            "reportingInstance": self.node,
+            "reportingInstance": node,
         }
         self._queue.append(event)
         self._ready.set()

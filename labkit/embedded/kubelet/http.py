@@ -1,4 +1,5 @@
-"""The kubelet's own HTTP API on `run/kubelet.sock`: logs, exec, attach and port-forward, for the server only.
+"""The kubelet's own HTTP API on `run/kubelet.sock`: logs, exec, attach and port-forward, for the server only,
+and the machines' switches, for the engine.
 
 What is spoken there is in docs/architecture.md. A websocket's messages carry a channel number in their first byte; each
 stream is copied at the pace of who reads it.
@@ -22,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 from labkit.embedded.kubelet import logs, streams
+from labkit.embedded.kubelet.client import Unreachable
 
 if TYPE_CHECKING:
     from labkit.embedded.kubelet.kubelet import Kubelet
@@ -46,6 +48,7 @@ class Endpoint:
     async def start(self) -> None:
         routes = [
             Route("/healthz", _healthy),
+            Route("/power", self._power, methods=["POST"]),
             Route("/logs/{namespace}/{pod}/{container}", self._logs),
             WebSocketRoute("/exec/{namespace}/{pod}/{container}", streams.handler(self.kubelet, streams.execute)),
             WebSocketRoute("/attach/{namespace}/{pod}/{container}", streams.handler(self.kubelet, streams.attach)),
@@ -71,6 +74,12 @@ class Endpoint:
             with contextlib.suppress(Exception):
                 await self._task
         self.kubelet.home.kubelet_socket.unlink(missing_ok=True)
+
+    async def _power(self, request: Request) -> Response:
+        """A switch has been set: answered when it has been seen to. A server that is away hears of it later."""
+        with contextlib.suppress(*Unreachable):
+            await self.kubelet.switch()
+        return PlainTextResponse("ok")
 
     async def _logs(self, request: Request) -> Response:
         query, name = request.query_params, request.path_params["container"]

@@ -1,7 +1,7 @@
-"""The kubelet: keeps this node's pods as the API says, and says in the API how they are.
+"""The kubelet of all nodes: what they share, and which of them have power.
 
-Mechanism. A watch of the pods bound to this node starts, updates and ends one `Pod` for each. A finished pod is let go
-of: its folder stays, with its logs, until the object is deleted.
+Each node is a `Host`, which keeps its own pods; they share the runtime with its warm parents, one client of the API, the
+events' recorder, the Services' proxy, and the folders of the pods.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from labkit.embedded import credentials
-from labkit.embedded.kubelet import limits, node, volumes
-from labkit.embedded.kubelet.client import Api, Refused, Unreachable
+from labkit.embedded import credentials, machines
+from labkit.embedded.kubelet import limits, volumes
+from labkit.embedded.kubelet.client import Api, Unreachable
 from labkit.embedded.kubelet.events import Recorder
-from labkit.embedded.kubelet.pod import FINAL, Pod
+from labkit.embedded.kubelet.host import Host, for_ever
+from labkit.embedded.kubelet.pod import Pod
 from labkit.embedded.runtime.runtime import Runtime
 from labkit.embedded.services import Proxy
 from labkit.paths import ClusterFolder
@@ -33,7 +33,7 @@ from labkit.paths import ClusterFolder
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
 DOWN = 1.0  # seconds of grace when the node goes down
-AGAIN = 1.0  # seconds until work that failed begins anew
+SWITCHES = 1.0  # seconds between two looks at the machines' switches
 TOKEN = 3600  # seconds that a token of the executor lives
 
 
@@ -42,13 +42,10 @@ class Kubelet:
         self.home = home
         self.api = Api(port, str(home.ca), credentials.token(home, credentials.KUBELET))
         self.runtime = Runtime(home.root)
-        self.events = Recorder(self.api, node.NAME)
+        self.events = Recorder(self.api)
         self.proxy = Proxy(self.api)
-        self.pods: dict[str, Pod] = {}  # by uid; those that have not ended
-        self._over: dict[
-            str, int
-        ] = {}  # the version at which a pod had ended: what is older comes late, and is no news
-        self.allocatable = node.capacity(home.root)
+        self.pods: dict[str, Pod] = {}  # by uid; those that have not ended, on whichever node
+        self.hosts = [Host(self, machine) for machine in machines.of(home)]
         self.own_service: Object = {
             "metadata": {"name": "kubernetes", "annotations": {"labkit.dev/ports": json.dumps({"443": port})}},
             "spec": {"clusterIP": "127.0.0.1", "ports": [{"name": "https", "port": 443}]},
@@ -57,37 +54,44 @@ class Kubelet:
         self._following: dict[str, asyncio.Task[None]] = {}
         self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
         self._background: set[asyncio.Task[Any]] = set()
+        self._switching = asyncio.Lock()
 
     # -- start and stop ------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Register the node, then keep its pods. The server must answer."""
+        """Register the nodes, then keep their pods. The server must answer."""
         self.home.pods.mkdir(parents=True, exist_ok=True)
-        mechanisms = json.dumps(self.runtime.mechanisms)
-        await node.register(self.api, self.home.root, mechanisms)
+        await self.switch()
         for work in (
-            self._watch_pods,
             self.events.run,
             self.proxy.run,
-            lambda: node.heartbeat(self.api, self.home.root, mechanisms),
             lambda: limits.watch(self),
             self._refresh_tokens,
+            self._watch_switches,
         ):
             self._tasks.append(asyncio.create_task(for_ever(work)))
+
+    async def switch(self) -> None:
+        """Give every node power, or take it, as the switches of the machines are."""
+        async with self._switching:
+            for host in self.hosts:
+                if machines.is_off(self.home, host.name):
+                    await host.off()
+                else:
+                    await host.on()
+
+    async def _watch_switches(self) -> None:
+        """Whoever sets a switch says so (`/power`), unless it was killed in between."""
+        while True:
+            await asyncio.sleep(SWITCHES)
+            with contextlib.suppress(*Unreachable):
+                await self.switch()
 
     async def stop(self) -> None:
         """End all pods, quickly; nothing is written: what the API says of them stays, as at a reboot."""
         for task in [*self._tasks, *self._following.values()]:
             task.cancel()
-        pods = list(self.pods.values())
-        for pod in pods:
-            pod.hurried = True
-            pod.stop(DOWN)
-        tasks = [pod.task for pod in pods if pod.task]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=DOWN + 1)
-            for task in late:
-                log.warning("did not end in time: %s", task.get_stack())
+        await asyncio.gather(*(host.off(DOWN) for host in self.hosts))
         await self.proxy.stop()
         await self.runtime.stop()
         self.api.close()
@@ -103,81 +107,13 @@ class Kubelet:
         if not task.cancelled() and task.exception():
             log.error("in the background", exc_info=task.exception())
 
-    # -- pods ----------------------------------------------------------------------------------------------------------
-
-    async def _watch_pods(self) -> None:
-        async for change in self.api.watch("/api/v1/pods", fieldSelector=f"spec.nodeName={node.NAME}"):
-            if change.type == "SYNC":
-                self._synchronise(change.objects)
-            elif change.type == "DELETED":
-                self._gone(change.object["metadata"]["uid"])
-            else:
-                self._see(change.object)
-
-    def _synchronise(self, objects: list[Object]) -> None:
-        there = {obj["metadata"]["uid"] for obj in objects}
-        for uid in (set(self.pods) | set(self._over)) - there:
-            self._gone(uid)
-        for obj in objects:
-            pod = self.pods.get(obj["metadata"]["uid"])
-            self._see(obj)
-            if pod:
-                pod.server_is_back(obj)
-        # Which folders are nobody's is seen now: the next pod may make its own while a thread still deletes.
-        strays = [f for f in self.home.pods.iterdir() if f.name not in there and f.name not in self.pods]
-        self.background(asyncio.to_thread(_remove, strays))
-
-    def _see(self, obj: Object) -> None:
-        uid = obj["metadata"]["uid"]
-        if pod := self.pods.get(uid):
-            pod.update(obj)
-        elif int(obj["metadata"]["resourceVersion"]) <= self._over.get(uid, 0):
-            return
-        elif (obj.get("status") or {}).get("phase") in FINAL:
-            if obj["metadata"].get("deletionTimestamp"):
-                self.background(self._confirm_deletion(obj))
-        else:
-            pod = self.pods[uid] = Pod(self, obj)
-            pod.start()
-            if obj["metadata"].get("deletionTimestamp"):
-                pod.stop(0)
-            assert pod.task
-            pod.task.add_done_callback(lambda _: self._ended(pod))
-
-    def _ended(self, pod: Pod) -> None:
-        if self.pods.get(pod.uid) is pod:
-            del self.pods[pod.uid]
-        if not pod.gone:
-            self._over[pod.uid] = int(pod.object["metadata"].get("resourceVersion", 0))
-        if pod.gone:
-            self.background(asyncio.to_thread(shutil.rmtree, pod.folder, True))
-        elif pod.object["metadata"].get("deletionTimestamp") and not pod.hurried:
-            self.background(self._confirm_deletion(pod.object))
-
-    def _gone(self, uid: str) -> None:
-        """The object is no more."""
-        self._over.pop(uid, None)
-        if pod := self.pods.get(uid):
-            pod.gone = pod.hurried = True
-            pod.stop(0)
-        else:
-            self.background(asyncio.to_thread(shutil.rmtree, self.home.pods / uid, True))
-
-    async def _confirm_deletion(self, obj: Object) -> None:
-        """Nothing runs any more: the object may go."""
-        meta = obj["metadata"]
-        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
-        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": meta["uid"]}}
-        while True:
-            try:
-                await self.api.delete(path, options)
-                return
-            except Unreachable:
-                await asyncio.sleep(0.5)
-            except Refused as error:
-                if error.code not in (404, 409):
-                    log.warning("deletion of %s: %s", path, error)
-                return
+    def remove_strays(self) -> None:
+        """Remove the folders of pods that are no more, once every node has said which are its own."""
+        if all(host.known is not None for host in self.hosts):
+            known = set[str]().union(*(host.known or () for host in self.hosts), self.pods)
+            # Which folders are nobody's is seen now: the next pod may make its own while a thread still deletes.
+            strays = [folder for folder in self.home.pods.iterdir() if folder.name not in known]
+            self.background(asyncio.to_thread(_remove, strays))
 
     # -- volumes that follow their sources -----------------------------------------------------------------------------
 
@@ -214,16 +150,6 @@ class Kubelet:
             token, until = answer["status"]["token"], time.time() + TOKEN / 2
             self._tokens[namespace, account] = (token, until)
         return token
-
-
-async def for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    """Keep `work` going. All of it begins by looking at what there is, so that one that failed can begin anew."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("%s failed and begins anew", work)
-        await asyncio.sleep(AGAIN)
 
 
 def _remove(folders: list[Path]) -> None:

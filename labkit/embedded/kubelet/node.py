@@ -1,4 +1,5 @@
-"""The Node object of this machine: what it has, that it lives.
+"""The Node object of a machine: what it has, that it lives. Each node of a cluster has all of the host, or the size that
+`labkit up` was given.
 
 The node's status is written at the start and when a condition changes; that the kubelet lives is told by a Lease, renewed
 every ten seconds, which wakes nobody who watches nodes.
@@ -18,12 +19,13 @@ from typing import Any
 import psutil
 
 from labkit import __version__
+from labkit.embedded import machines, quantity
 from labkit.embedded.kubelet.client import Api, Refused, Unreachable
 from labkit.embedded.kubelet.status import ADDRESS, now
+from labkit.embedded.machines import Machine
 
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
-NAME = "labkit"
 VERSION = f"v1.34.4-labkit+{__version__}"
 RENEW, LIFE = 10, 40  # seconds
 PODS = 110
@@ -33,10 +35,11 @@ LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{LEASE_SPACE}/leases"
 MECHANISMS = "labkit.dev/mechanisms"
 
 
-def capacity(home: Path) -> Object:
+def capacity(home: Path, machine: Machine) -> Object:
+    memory = quantity.whole(machine.memory) if machine.memory else psutil.virtual_memory().total
     return {
-        "cpu": str(cores()),
-        "memory": f"{psutil.virtual_memory().total // 1024}Ki",
+        "cpu": str(machine.cpus or cores()),
+        "memory": f"{memory // 1024}Ki",
         "pods": str(PODS),
         "ephemeral-storage": f"{shutil.disk_usage(home).total // 1024}Ki",
     }
@@ -68,7 +71,7 @@ def _pressure(what: str, low: bool, reason: str, message: str) -> Object:
     return {"type": f"{what}Pressure", "status": "True" if low else "False", "reason": reason, "message": message}
 
 
-def status(home: Path, old: Object) -> Object:
+def status(home: Path, machine: Machine, old: Object) -> Object:
     """The node's whole status; times of conditions that have not changed are those of `old`."""
     before = {c["type"]: c for c in old.get("conditions") or ()}
     found = conditions(home)
@@ -77,15 +80,14 @@ def status(home: Path, old: Object) -> Object:
         same = known is not None and known["status"] == condition["status"]
         condition["lastHeartbeatTime"] = now()
         condition["lastTransitionTime"] = known["lastTransitionTime"] if known and same else now()
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
-        "capacity": capacity(home),
-        "allocatable": capacity(home),
+        "capacity": capacity(home, machine),
+        "allocatable": capacity(home, machine),
         "conditions": found,
-        "addresses": [{"type": "InternalIP", "address": ADDRESS}, {"type": "Hostname", "address": NAME}],
+        "addresses": [{"type": "InternalIP", "address": ADDRESS}, {"type": "Hostname", "address": machine.name}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
         "nodeInfo": {
-            "machineID": f"{NAME}-{os.getuid()}",
+            "machineID": f"{machine.name}-{os.getuid()}",
             "systemUUID": "",
             "bootID": "",
             "kernelVersion": platform.release(),
@@ -94,53 +96,52 @@ def status(home: Path, old: Object) -> Object:
             "kubeletVersion": VERSION,
             "kubeProxyVersion": "",
             "operatingSystem": platform.system().lower(),
-            "architecture": machine,
+            "architecture": _architecture(),
         },
         "images": [],
     }
 
 
-def node(mechanisms: str) -> Object:
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def node(machine: Machine, mechanisms: str) -> Object:
     labels = {
-        "kubernetes.io/hostname": NAME,
+        "kubernetes.io/hostname": machine.name,
         "kubernetes.io/os": platform.system().lower(),
-        "kubernetes.io/arch": machine,
-        "node-role.kubernetes.io/control-plane": "",
+        "kubernetes.io/arch": _architecture(),
     }
+    if machine.name == machines.FIRST:
+        labels["node-role.kubernetes.io/control-plane"] = ""
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": NAME, "labels": labels, "annotations": {MECHANISMS: mechanisms}},
+        "metadata": {"name": machine.name, "labels": labels, "annotations": {MECHANISMS: mechanisms}},
         "spec": {},
     }
 
 
-async def register(api: Api, home: Path, mechanisms: str) -> Object:
+async def register(api: Api, home: Path, machine: Machine, mechanisms: str) -> Object:
     """Bring the Node object into being, or up to date; the object as stored."""
-    wanted = node(mechanisms)
-    found = await api.find(f"/api/v1/nodes/{NAME}")
+    wanted, path = node(machine, mechanisms), f"/api/v1/nodes/{machine.name}"
+    found = await api.find(path)
     if found is None:
         found = await api.create("/api/v1/nodes", wanted)
     elif found["metadata"].get("annotations", {}).get(MECHANISMS) != mechanisms:
-        found = await api.merge(f"/api/v1/nodes/{NAME}", {"metadata": wanted["metadata"]})
-    return await _write(api, status(home, found.get("status") or {}))
+        found = await api.merge(path, {"metadata": wanted["metadata"]})
+    new = status(home, machine, found.get("status") or {})
+    return await api.patch(f"{path}/status", [{"op": "add", "path": "/status", "value": new}])
 
 
-async def _write(api: Api, wanted: Object) -> Object:
-    return await api.patch(f"/api/v1/nodes/{NAME}/status", [{"op": "add", "path": "/status", "value": wanted}])
-
-
-async def heartbeat(api: Api, home: Path, mechanisms: str) -> None:
-    """Renew the lease for ever; write the status where a condition has changed; register anew where the node is gone."""
-    known = {c["type"]: c["status"] for c in conditions(home)}
+async def heartbeat(api: Api, home: Path, machine: Machine, mechanisms: str) -> None:
+    """Renew the lease for ever; register anew where the node is gone, or a condition is not what the API says."""
     while True:
         try:
-            await _renew(api)
-            found = {c["type"]: c["status"] for c in conditions(home)}
-            if found != known or await api.find(f"/api/v1/nodes/{NAME}") is None:
-                await register(api, home, mechanisms)
-                known = found
+            await _renew(api, machine.name)
+            known = await api.find(f"/api/v1/nodes/{machine.name}")
+            if known is None or _states(known["status"].get("conditions") or []) != _states(conditions(home)):
+                await register(api, home, machine, mechanisms)
         except Unreachable:
             pass
         except Refused as error:
@@ -148,13 +149,17 @@ async def heartbeat(api: Api, home: Path, mechanisms: str) -> None:
         await asyncio.sleep(RENEW)
 
 
-async def _renew(api: Api) -> None:
+def _states(conditions: list[Object]) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in conditions}
+
+
+async def _renew(api: Api, name: str) -> None:
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec = {"holderIdentity": NAME, "leaseDurationSeconds": LIFE, "renewTime": moment}
+    spec = {"holderIdentity": name, "leaseDurationSeconds": LIFE, "renewTime": moment}
     try:
-        await api.merge(f"{LEASES}/{NAME}", {"spec": spec})
+        await api.merge(f"{LEASES}/{name}", {"spec": spec})
     except Refused as error:
         if error.code != 404:
             raise
-        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME}, "spec": spec}
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
         await api.create(LEASES, lease)

@@ -22,7 +22,7 @@ from labkit.embedded.kubelet.container import Container
 from labkit.embedded.kubelet.status import Verdict
 
 if TYPE_CHECKING:
-    from labkit.embedded.kubelet.kubelet import Kubelet
+    from labkit.embedded.kubelet.host import Host
 
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
@@ -33,10 +33,10 @@ FINAL = ("Succeeded", "Failed")
 
 
 class Pod:
-    def __init__(self, kubelet: Kubelet, obj: Object) -> None:
-        self.kubelet, self.object = kubelet, obj
+    def __init__(self, host: Host, obj: Object) -> None:
+        self.host, self.kubelet, self.object = host, host.kubelet, obj
         self.uid: str = obj["metadata"]["uid"]
-        self.folder = kubelet.home.pods / self.uid
+        self.folder = host.kubelet.home.pods / self.uid
         init = self.spec.get("initContainers") or []
         self.has_init = bool(init)
         self.containers = [
@@ -85,8 +85,9 @@ class Pod:
     def container(self, name: str) -> Container:
         return next(c for c in self.containers if c.name == name)
 
-    def event(self, type: str, reason: str, message: str) -> None:
-        self.kubelet.events.record(self.object, type, reason, message)
+    def event(self, type: str, reason: str, message: str, container: str = "", kind: str = "") -> None:
+        if not self.hurried or self.gone:  # a machine without power says nothing
+            self.kubelet.events.record(self.object, type, reason, message, container, kind)
 
     async def pause(self, seconds: float) -> bool:
         """Wait, but not longer than the pod shall live: True where it is being stopped."""
@@ -174,7 +175,7 @@ class Pod:
             configmaps={name: objects["configmaps", name] for name in configmaps},
             secrets={name: objects["secrets", name] for name in secrets},
             services=[*services["items"], self.kubelet.own_service],
-            allocatable=self.kubelet.allocatable,
+            allocatable=self.host.allocatable,
         )
 
     async def refresh(self) -> env.Sources:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.embedded import credentials, quantity, services
-from labkit.embedded.kubelet import daemon, env, kubelet, status, volumes, web
+from labkit.embedded.kubelet import daemon, env, host, kubelet, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
@@ -109,7 +109,7 @@ def test_a_pod_that_begins_while_strays_are_removed_keeps_its_folder(tmp_path):
 
     async def synchronise() -> None:
         keeps = kubelet.Kubelet(home, 1)
-        keeps._synchronise([])
+        keeps.hosts[0]._synchronise([])
         (home.pods / "new").mkdir()
         await asyncio.gather(*keeps._background)
 
@@ -196,7 +196,7 @@ def test_a_header_that_can_not_be_sent_fails_the_probe():
 
 
 def test_what_the_kubelet_does_for_ever_begins_anew_after_a_failure(monkeypatch, caplog):
-    monkeypatch.setattr(kubelet, "AGAIN", 0.0)
+    monkeypatch.setattr(host, "AGAIN", 0.0)
     calls = []
 
     async def work() -> None:
@@ -206,7 +206,7 @@ def test_what_the_kubelet_does_for_ever_begins_anew_after_a_failure(monkeypatch,
         await asyncio.Event().wait()
 
     async def run() -> None:
-        task = asyncio.create_task(kubelet.for_ever(work))
+        task = asyncio.create_task(host.for_ever(work))
         while len(calls) < 2:
             await asyncio.sleep(0)
         task.cancel()
@@ -240,10 +240,11 @@ def test_an_event_from_before_a_pods_end_that_comes_late_starts_nothing(tmp_path
 
     async def begun() -> list[str]:
         keeper = kubelet.Kubelet(folder, 1)
-        ended = keeper.pods["u"] = Pod(keeper, seen("7"))
-        keeper._ended(ended)
+        (node,) = keeper.hosts
+        ended = keeper.pods["u"] = Pod(node, seen("7"))
+        node._ended(ended)
         for late in (seen("6"), seen("7"), seen("6", "another")):
-            keeper._see(late)
+            node._see(late)
         started = dict(keeper.pods)
         for pod in started.values():
             pod.task.cancel()

@@ -1,0 +1,180 @@
+"""A cluster's machines: how many and how large, and what happens when one of them fails.
+
+`stop` takes a machine's power (an engine knows how), waits until Kubernetes has noticed, and then vouches that the machine
+is off by the taint `node.kubernetes.io/out-of-service`: from then on its pods need nobody's confirmation to be gone, and
+what owns them makes new ones elsewhere at once. Which nodes carry that taint is written down in the cluster's folder
+first, so that `labkit up`, which gives all machines power, leaves none of them out.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from labkit.embedded import quantity
+from labkit.errors import LabError
+from labkit.paths import ClusterFolder
+
+if TYPE_CHECKING:
+    from kubernetes.client import CoreV1Api
+
+Object = dict[str, Any]
+MOST = 20  # nodes of a cluster
+PATIENCE = 180  # seconds: a real cluster believes in a silent node for 40 to 50 s, and a machine takes some to start
+TAINT = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a node: `state` is its Ready condition's in kubectl's words, `pods` how many it lost."""
+
+    node: str
+    on: bool
+    pods: int = 0
+
+    def __str__(self) -> str:
+        if self.on:
+            return f"node {self.node} is on: Ready"
+        lost = "1 pod was" if self.pods == 1 else f"{self.pods or 'no'} pods were"
+        return f"node {self.node} is off: NotReady; {lost} lost"
+
+
+def check(nodes: int | None = None, node_cpus: int | None = None, node_memory: str | None = None, **_: Any) -> None:
+    """LabError where these can't be a cluster's machines; it names the option."""
+    if nodes is not None and not 1 <= nodes <= MOST:
+        raise LabError(f"--nodes {nodes}: a cluster has 1 to {MOST} nodes", "labkit up --nodes 3")
+    if node_cpus is not None and node_cpus < 1:
+        raise LabError(f"--node-cpus {node_cpus}: a node has at least one CPU", "labkit up --nodes 3 --node-cpus 2")
+    if node_memory is not None:
+        try:
+            enough = quantity.parse(node_memory) >= 1
+        except ValueError:
+            enough = False
+        if not enough:
+            raise LabError(f"--node-memory {node_memory}: this is no quantity of memory", "as in --node-memory 4Gi")
+
+
+def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
+    """Let the machine fail; returns when Kubernetes knows. Again: the same. LabError where there is no such node, or it
+    can't be taken away."""
+    core = _api(engine, folder)
+    _find(core, folder, node)
+    pods = core.list_pod_for_all_namespaces(field_selector=f"spec.nodeName={node}").items
+    engine.power(folder, node, on=False)
+    _until(core, node, lambda state: state != "True", "does not become NotReady")
+    _remember(folder, _out_of_service(folder) | {node})
+    _change_taints(core, node, lambda taints: [*taints, TAINT])
+    return Change(node, on=False, pods=sum(_loses(pod) for pod in pods))
+
+
+def start(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
+    """Give the machine its power again; returns when the node is Ready and takes pods."""
+    core = _api(engine, folder)
+    _find(core, folder, node)
+    engine.power(folder, node, on=True)
+    _until(core, node, lambda state: state == "True", "does not become Ready")
+    _into_service(core, folder, node)
+    return Change(node, on=True)
+
+
+def back(folder: ClusterFolder) -> None:
+    """All machines have power: those that were stopped take pods again."""
+    if names := _out_of_service(folder):
+        core = _core(folder)
+        there = {node.metadata.name for node in core.list_node().items}
+        for node in sorted(names & there):
+            _until(core, node, lambda state: state == "True", "does not become Ready")
+            _into_service(core, folder, node)
+        _remember(folder, set())
+
+
+def _api(engine: ModuleType, folder: ClusterFolder) -> CoreV1Api:
+    if not hasattr(engine, "power"):
+        raise LabError(
+            "the machines of this cluster are not labkit's", "labkit up --nodes 3 makes a cluster of its own"
+        )
+    found = engine.status(folder)
+    if found["state"] not in ("running", "degraded"):
+        raise LabError(f"the cluster {folder.root.name!r} is {found['state']}", f"labkit up --name {folder.root.name}")
+    return _core(folder)
+
+
+def _core(folder: ClusterFolder) -> CoreV1Api:
+    from kubernetes import client, config  # here: it takes half a second
+
+    return client.CoreV1Api(config.new_client_from_config(str(folder.kubeconfig)))
+
+
+def _find(core: CoreV1Api, folder: ClusterFolder, node: str) -> None:
+    names = sorted(found.metadata.name for found in core.list_node().items)
+    if node not in names:
+        raise LabError(f"the cluster {folder.root.name!r} has no node {node!r}", f"its nodes: {', '.join(names)}")
+
+
+def _until(core: CoreV1Api, node: str, holds: Callable[[str], bool], what: str) -> None:
+    """Return when `holds` is true of the status of the node's Ready condition."""
+    from kubernetes import watch
+
+    deadline, seen = time.monotonic() + PATIENCE, "Unknown"
+    while (left := deadline - time.monotonic()) > 0:
+        options = {"field_selector": f"metadata.name={node}", "timeout_seconds": max(1, int(left))}
+        for event in watch.Watch().stream(core.list_node, **options):
+            conditions = event["object"].status.conditions or ()
+            seen = next((c.status for c in conditions if c.type == "Ready"), "Unknown")
+            if event["type"] != "DELETED" and holds(seen):
+                return
+    raise LabError(
+        f"the node {node} {what} within {PATIENCE} s (Ready is {seen})", f"kubectl describe node {node} says more"
+    )
+
+
+def _into_service(core: CoreV1Api, folder: ClusterFolder, node: str) -> None:
+    _change_taints(core, node, lambda taints: taints)
+    _remember(folder, _out_of_service(folder) - {node})
+
+
+def _change_taints(core: CoreV1Api, node: str, change: Callable[[list[Object]], list[Object]]) -> None:
+    """Write the node's taints, `change` of those that are not ours; again where somebody else writes at the same time."""
+    from kubernetes.client.exceptions import ApiException
+
+    while True:
+        found = core.api_client.sanitize_for_serialization(core.read_node(node))
+        before = found["spec"].get("taints", [])
+        taints = change([taint for taint in before if taint["key"] != TAINT["key"]])
+        if taints == before:
+            return
+        spec = {"taints": taints or None}
+        try:
+            version = found["metadata"]["resourceVersion"]
+            core.patch_node(node, {"metadata": {"resourceVersion": version}, "spec": spec})
+            return
+        except ApiException as error:
+            if error.status != 409:
+                raise
+
+
+def _loses(pod: Any) -> bool:
+    """Whether the pod ends with its machine: it has not ended yet, and is not one that every machine has of its own."""
+    owners = pod.metadata.owner_references or ()
+    return pod.status.phase in ("Pending", "Running") and not any(owner.kind == "DaemonSet" for owner in owners)
+
+
+def _out_of_service(folder: ClusterFolder) -> set[str]:
+    try:
+        return set(json.loads((folder.root / "out-of-service").read_text()))
+    except (FileNotFoundError, ValueError):
+        return set()
+
+
+def _remember(folder: ClusterFolder, names: set[str]) -> None:
+    file = folder.root / "out-of-service"
+    if names:
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(sorted(names)))
+        new.replace(file)
+    else:
+        file.unlink(missing_ok=True)
