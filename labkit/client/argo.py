@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ def _argo(connection: ApiClient) -> Any:
     if host == here.host:
         configuration.ssl_ca_cert = here.ssl_ca_cert
     else:
-        configuration.verify_ssl = False  # argo-server signs its own certificate; the tunnel is the API server's
+        # argo-server signs its own certificate, which nobody can check; the tunnel to it is the API server's, which is checked.
+        configuration.verify_ssl = False
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request is being made to host '127.0.0.1'")
     client = argo_workflows.ApiClient(configuration)
     token = here.get_api_key_with_prefix("authorization")
     if token:
