@@ -185,6 +185,13 @@ def dataset() -> Finding:
     return Finding("data", True, f"{found.name} from {found.source}")
 
 
+def real() -> Finding:
+    from labkit.kind import checks
+
+    lacks = checks.lacking()
+    return Finding("kind", True, f"no real cluster here: {lacks}" if lacks else "a real cluster can be made here")
+
+
 EXAMINATIONS: dict[str, Callable[[], Finding]] = {
     "system": system,
     "python": python,
@@ -194,4 +201,5 @@ EXAMINATIONS: dict[str, Callable[[], Finding]] = {
     "kubectl": kubectl,
     "isolation": isolation,
     "data": dataset,
+    "kind": real,
 }

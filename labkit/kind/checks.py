@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabError
-from labkit.kind import programs
+from labkit.kind import programs, versions
+from labkit.kind.bundle import Bundle
 
 MEMORY_GB = 5.5  # what "6 GB" in Docker Desktop's settings comes out as
 DISK_GB = 8  # the node image, the lab image and a margin; less when they are there already
@@ -78,6 +79,18 @@ def port(number: int | None) -> None:
             probe.bind(("127.0.0.1", number))
         except OSError as error:
             raise LabError(f"port {number} is taken", "choose another one with --port, or leave --port out") from error
+
+
+def lacking() -> str:
+    """Why `labkit up --engine kind` can't make a cluster here, in a few words; "" where it can."""
+    try:
+        info = docker()
+        bundle = Bundle.of(None)
+        programs.kind(versions.table()["kind"], bundle.kind if bundle else None)
+        memory(info)
+    except LabError as error:
+        return error.message
+    return ""
 
 
 def all(kubernetes_minor: str, asked_port: int | None = None, disk_gb: float = DISK_GB) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import yaml
 from labkit import __version__
 from labkit.embedded import engine as embedded
 from labkit.errors import LabError
-from labkit.kind import access, checks, images, lab_image, manifests, programs, versions
+from labkit.kind import access, checks, images, lab_image, manifests, programs, routes, size, versions
 from labkit.kind import nodes as machines
 from labkit.kind.bundle import Bundle
 from labkit.kind.programs import Kube
@@ -35,20 +35,26 @@ def up(
     nodes: int | None = None,
     bundle: str | Path | None = None,
     kubernetes: str | None = None,
+    node_cpus: int | None = None,
+    node_memory: str | None = None,
 ) -> Info:
-    """Have a cluster of `nodes` nodes (default: 1) with both operators, the lab image and the artifact store, all of it ready;
-    returns `cluster.json`'s content. LabError names what this machine lacks, or what did not come up and why."""
+    """Have a cluster of `nodes` nodes (default: 1) with both operators, the lab image and the artifact store, all of it ready.
+    Each node has `node_cpus` and `node_memory` ("4Gi") for pods, or all that the machine has.
+
+    Returns `cluster.json`'s content. LabError names what this machine lacks, or what did not come up and why."""
     own(folder.root)
     own(folder.run)
     with _alone(folder) as lock:
         source = Bundle.of(bundle)
         if source:
             source.unpack_datasets()  # first: the lab image holds them, and is stale where they differ
-        info = _created(folder, _wanted(folder, port, nodes, source, kubernetes), source, lock)
+        info = _created(folder, _wanted(folder, port, nodes, source, kubernetes, node_cpus, node_memory), source, lock)
         name, kube = info["kind"], Kube(access.admin(folder))
         with stage("nodes ready"):
-            started = _start(name)
-            machines.await_nodes(kube, name, started)
+            running = _start(name)
+            started = machines.started(running)
+            machines.await_nodes(kube, name, running, started)
+            routes.lay(kube, running)
         _remember(folder, info, images=_load(info, source))
         with stage("operators installed"):
             _remember(folder, info, applied=_install(folder, kube, source, info.get("applied", "")))
@@ -59,7 +65,13 @@ def up(
 
 
 def _wanted(
-    folder: ClusterFolder, port: int | None, count: int | None, bundle: Bundle | None, kubernetes: str | None
+    folder: ClusterFolder,
+    port: int | None,
+    count: int | None,
+    bundle: Bundle | None,
+    kubernetes: str | None,
+    cpus: int | None,
+    memory: str | None,
 ) -> Info:
     """What cluster.json says, or shall say; LabError where what is asked for is not what is there."""
     info = embedded.read_info(folder)
@@ -69,6 +81,8 @@ def _wanted(
             "engine": "kind",
             "kind": machines.kind_name(folder),
             "nodes": count or 1,
+            "node_cpus": cpus,
+            "node_memory": memory,
             "asked_port": port,
             "kubernetes": versions.minor(kubernetes or (bundle.content["kubernetes"] if bundle else None)),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -77,11 +91,16 @@ def _wanted(
         }
     for what, asked, has in (
         ("nodes", count, info["nodes"]),
+        ("CPUs of a node", cpus, info.get("node_cpus")),
+        ("memory of a node", memory, info.get("node_memory")),
         ("Kubernetes", kubernetes and versions.minor(kubernetes), info["kubernetes"]),
         ("the port", port, info.get("port") or port),
     ):
         if asked and asked != has:
-            raise LabError(f"the cluster is there already, with {what} {has}", "labkit down --purge, then up again")
+            raise LabError(
+                f"the cluster is there already, with {what} {has or 'as the machine has'}",
+                "labkit down --purge, then up again",
+            )
     return info
 
 
@@ -101,7 +120,8 @@ def _created(folder: ClusterFolder, info: Info, bundle: Bundle | None, lock: int
     node = bundle.node(info["kubernetes"]) if bundle else versions.node(info["kubernetes"])
     with stage("checks"):
         here = bool(images.image_id(node.name))
-        checks.all(info["kubernetes"], info["asked_port"], checks.DISK_GB / 2 if here else checks.DISK_GB)
+        found = checks.all(info["kubernetes"], info["asked_port"], checks.DISK_GB / 2 if here else checks.DISK_GB)
+        reserved = size.reserved(found, info.get("node_cpus"), info.get("node_memory"))
     kind = programs.kind(versions.table()["kind"], bundle.kind if bundle else None)
     if there:
         machines.delete(kind, name, access.admin(folder))
@@ -113,16 +133,17 @@ def _created(folder: ClusterFolder, info: Info, bundle: Bundle | None, lock: int
         images.ensure(node, bundle)
     with stage(f"{info['nodes']} nodes made" if info["nodes"] > 1 else "node made"):
         access.write(access.admin(folder), {})
-        machines.create(kind, name, node.name, access.admin(folder), info["nodes"], info["asked_port"], lock)
+        config = machines.config(info["nodes"], info["asked_port"], reserved)
+        machines.create(kind, name, node.name, access.admin(folder), config, lock)
     server = yaml.safe_load(access.admin(folder).read_text())["clusters"][0]["cluster"]["server"]
     return _remember(folder, info, made=True, port=int(server.rpartition(":")[2]), node_image=node.name)
 
 
-def _start(name: str) -> float:
-    """Have the containers running; when they started, 0 where that was their first time."""
+def _start(name: str) -> list[str]:
+    """Have the containers running; their names."""
     if any(state != "running" for state in machines.containers(name).values()):
         machines.start(name)
-    return machines.started(name)
+    return machines.running(name)
 
 
 def _load(info: Info, bundle: Bundle | None) -> dict[str, str]:
@@ -168,6 +189,25 @@ def down(folder: ClusterFolder, purge: bool = False) -> bool:
             programs.run([programs.docker(), "rm", "--force", "--volumes", *there], timeout=120)
     embedded._delete(folder.root)
     return True
+
+
+def power(folder: ClusterFolder, node: str, on: bool) -> None:
+    """Take a node's power away, or give it back and return when it is Ready; LabError for the one that the API runs on."""
+    name = embedded.read_info(folder)["kind"]
+    if not on and node.endswith("-control-plane"):
+        raise LabError(
+            f"{node} is where the API runs: without it nothing is answered",
+            "stop another node (labkit up --nodes 3 makes some); labkit down stops all",
+        )
+    state = machines.containers(name)[node]
+    if not on and state == "running":
+        machines.kill(node)
+    if on:
+        if state != "running":
+            programs.run([programs.docker(), "start", node], timeout=120)
+        kube = Kube(access.admin(folder))
+        machines.await_nodes(kube, name, [node], machines.started([node]))
+        routes.lay(kube, machines.running(name))
 
 
 def status(folder: ClusterFolder) -> Info:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,25 +43,27 @@ def containers(name: str) -> dict[str, str]:
     return dict(line.split() for line in sorted(said.splitlines()))
 
 
-def config(count: int, port: int | None) -> str:
-    """kind's configuration: the template in cluster/, with as many nodes as asked and the API on 127.0.0.1."""
+def config(count: int, port: int | None, reserved: dict[str, str] | None = None) -> str:
+    """kind's configuration: the template in cluster/, with as many nodes as asked and the API on 127.0.0.1. `reserved` is what
+    each node withholds from pods (`size.reserved`)."""
     wanted: Object = yaml.safe_load((FOLDER / "kind.yaml").read_text())
     wanted["nodes"] += [{"role": "worker"} for _ in range(count - 1)]
     wanted["networking"]["apiServerPort"] = port or 0
+    if reserved:
+        kubelet = {"kind": "KubeletConfiguration", "systemReserved": reserved}
+        wanted["kubeadmConfigPatches"] = [yaml.safe_dump(kubelet)]
     return yaml.safe_dump(wanted)
 
 
-def create(
-    kind: str, name: str, image: str, kubeconfig: Path, count: int, port: int | None, lock: int, seconds: float = 300
-) -> None:
-    """Make the containers and have kubeadm run in them; LabError with kind's words and the node's last ones.
+def create(kind: str, name: str, image: str, kubeconfig: Path, config: str, lock: int, seconds: float = 300) -> None:
+    """Make the containers as `config` says and have kubeadm run in them; LabError with kind's words and the node's last ones.
 
     `lock` is inherited by kind: as long as it runs, even if this process was killed, nobody else begins.
     """
     command = [kind, "create", "cluster", "--name", name, "--image", image, "--config", "-", "--retain"]
     command += ["--kubeconfig", str(kubeconfig), "--wait", "0s", "-q"]
     try:
-        programs.run(command, input=config(count, port), timeout=seconds, pass_fds=[lock])
+        programs.run(command, input=config, timeout=seconds, pass_fds=[lock])
     except LabError as error:
         raise LabError(f"{error.message}\n{last_words(name)}", error.hint or "labkit up tries it again") from error
 
@@ -79,6 +81,11 @@ def stop(name: str) -> bool:
     return bool(running)
 
 
+def kill(node: str) -> None:
+    """Take one node's power away: nothing in it is told."""
+    programs.run([programs.docker(), "kill", node], timeout=60)
+
+
 def start(name: str) -> None:
     """Start the containers that are stopped."""
     stopped = [node for node, state in containers(name).items() if state != "running"]
@@ -86,9 +93,14 @@ def start(name: str) -> None:
         programs.run([programs.docker(), "start", *stopped], timeout=120)
 
 
-def started(name: str) -> float:
+def running(name: str) -> list[str]:
+    """The nodes that run."""
+    return [node for node, state in containers(name).items() if state == "running"]
+
+
+def started(nodes: Collection[str]) -> float:
     """When the last of the containers started, in seconds since 1970."""
-    said = programs.run([programs.docker(), "inspect", "--format", "{{.State.StartedAt}}", *containers(name)])
+    said = programs.run([programs.docker(), "inspect", "--format", "{{.State.StartedAt}}", *nodes])
     return max(_seconds(line) for line in said.split())
 
 
@@ -96,15 +108,16 @@ def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp()
 
 
-def await_nodes(kube: Kube, name: str, since: float, seconds: float = 240) -> None:
-    """Return when the API answers and every node has reported itself Ready after `since`: a node that was stopped is
+def await_nodes(kube: Kube, name: str, nodes: Collection[str], since: float, seconds: float = 240) -> None:
+    """Return when the API answers and each of the nodes has reported itself Ready after `since`: one that was stopped is
     said to be Ready until its lease runs out. LabError with the nodes' conditions and last words."""
     missing: list[str] = []
 
     def ready() -> bool:
-        found = json.loads(kube("get", "nodes", "-o", "json", timeout=20))["items"]
+        every = json.loads(kube("get", "nodes", "-o", "json", timeout=20))["items"]
+        found = [node for node in every if node["metadata"]["name"] in nodes]
         missing[:] = [_node_words(node) for node in found if not _node_ready(node, since)]
-        return len(found) >= len(containers(name)) and not missing
+        return len(found) == len(nodes) and not missing
 
     _until(ready, seconds, lambda: "\n".join(missing) or "its API does not answer", name, "nodes are not ready")
 
@@ -157,7 +170,7 @@ def _lacks(thing: Object, since: float) -> str:
 
 
 def _until(ready: Callable[[], bool], seconds: float, missing: Callable[[], str], name: str, what: str) -> None:
-    deadline = time.monotonic() + seconds
+    deadline, lived = time.monotonic() + seconds, set(running(name))
     failure = ""
     while time.monotonic() < deadline:
         try:
@@ -166,8 +179,8 @@ def _until(ready: Callable[[], bool], seconds: float, missing: Callable[[], str]
             failure = ""
         except LabError as error:
             failure = error.message
-        if not all(state == "running" for state in containers(name).values()):
-            break
+        if set(running(name)) != lived:
+            break  # one has ended
         time.sleep(0.5)  # an API that is not up yet has no watch to offer
     raise LabError(
         f"{what} after {seconds:g} s:\n{failure or missing()}\n{last_words(name)}",

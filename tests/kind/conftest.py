@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,26 +14,15 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster, paths
-from labkit.kind import nodes
+from labkit.kind import checks, nodes
 from labkit.kind.bundle import VARIABLE
 
 NAME = "test"
 BUNDLE = Path("~/.cache/labkit/bundle").expanduser()
 
 
-def why_not() -> str:
-    """Why no kind cluster can be had here; '' where one can."""
-    if not shutil.which("docker"):
-        return "there is no Docker"
-    if subprocess.run(["docker", "info"], capture_output=True, timeout=30).returncode:
-        return "Docker does not answer"
-    if not os.environ.get(VARIABLE) and not (BUNDLE / "SHA256SUMS").is_file() and not shutil.which("kind"):
-        return f"there is neither a bundle (${VARIABLE}, {BUNDLE}) nor a kind program"
-    return ""
-
-
 def skip_without_docker() -> None:
-    if reason := why_not():
+    if reason := checks.lacking():
         warnings.warn(f"NO KIND CLUSTER: {reason}; the real cluster is not tested", stacklevel=1)
         pytest.skip(f"no kind cluster can be had: {reason}")
 
@@ -42,7 +30,6 @@ def skip_without_docker() -> None:
 @pytest.fixture(scope="session")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Somebody else's kubeconfig, as the user's own: nothing that labkit does may change a byte of it."""
-    skip_without_docker()
     home = tmp_path_factory.mktemp("kind")
     theirs = home / "theirs.kubeconfig"
     theirs.write_text("apiVersion: v1\nkind: Config\ncurrent-context: production\n")
@@ -52,6 +39,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():
             patch.setenv(name, value)
+        skip_without_docker()
         yield theirs
         cluster.down(NAME, purge=True)
 
