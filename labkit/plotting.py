@@ -144,7 +144,7 @@ def label(node: Mapping[str, Any]) -> str:
     name = re.sub(r"\(\d+\)$", "", name)  # the attempt of a retry
     name = re.sub(r"\(\d+:(.*)\)$", r" \1", name)  # the item of a loop
     name = re.sub(r"\b\w+:", "", name).replace(",", " ")  # the keys of an item that is a map
-    shown = "\n".join(textwrap.wrap(name, 15)[:3])
+    shown = "\n".join(textwrap.wrap(name, 17)[:2])
     if remembered(node):
         return f"{shown}\nremembered"
     seconds = duration(node.get("startedAt"), node.get("finishedAt"))

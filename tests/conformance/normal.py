@@ -38,7 +38,7 @@ MASKS = [
         r"sha256:[0-9a-f]{64}": "DIGEST",
         r"\w+://[0-9a-f]{64}": "CONTAINER",
         r"\b[23]\d{4}\b": "PORT",
-        r"(?<![\w./-])(labkit|lab-control-plane)(?![\w.-]|/(?!IP))": "NODE",
+        r"(?<![\w./-])(labkit|lab(?:kit(?:-[a-z]+)?-[0-9a-f]{6})?-control-plane)(?![\w.-]|/(?!IP))": "NODE",
         r'Invalid value: "\{\\"apiVersion.*?\}": ': 'Invalid value: "OBJECT": ',
         r'time="TIME" level=info msg="sub-process exited"[^\n]*\n': "",  # Argo's executor, in main's own log
         r"map\[User:[^\]]*\]": "map[User:WHO]",
