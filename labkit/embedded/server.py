@@ -23,7 +23,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from labkit.embedded import controllers, credentials, lock, ready
+from labkit.embedded import controllers, credentials, lock, machines, ready
 from labkit.embedded.admission import admit, claim, serviceaccount
 from labkit.embedded.api import app as api
 from labkit.embedded.api.handshake import WebSocketProtocol
@@ -45,7 +45,7 @@ SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 def build(store: Store, folder: ClusterFolder) -> Starlette:
     """The application with its controllers, which run for as long as it is up; without TLS, so that tests can call it."""
-    first_objects(store)
+    first_objects(store, len(machines.of(folder)))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -64,14 +64,14 @@ def open_store(folder: ClusterFolder) -> Store:
     return Store(folder.database, admit=admit)
 
 
-def first_objects(store: Store) -> None:
+def first_objects(store: Store, nodes: int = 1) -> None:
     """What is there before anybody asks: namespaces, each with its default service account, a storage class, and roles."""
     for name in SPACES:
         if store.find(NAMESPACES, "", name) is None:
             store.create(NAMESPACES, {"metadata": {"name": name}})
         serviceaccount.ensure_default(store, name)
     if store.find(STORAGECLASSES, "", claim.CLASS) is None:
-        store.create(STORAGECLASSES, claim.standard_class())
+        store.create(STORAGECLASSES, claim.standard_class(nodes))
     defaults.ensure(store)
     for role in store.list(CLUSTERROLES):
         aggregation.reconcile(role, store)  # before the first request, which may need it

@@ -14,13 +14,13 @@ PROTECTION = "kubernetes.io/pvc-protection"
 _FREE = "is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 
 
-def standard_class() -> Object:
-    """The StorageClass that every cluster has: the default one."""
+def standard_class(nodes: int = 1) -> Object:
+    """The StorageClass that every cluster has: the default one. With several nodes a claim is one node's."""
     return {
         "metadata": {"name": CLASS, "annotations": {IS_DEFAULT: "true"}},
         "provisioner": "labkit.dev/folder",
         "reclaimPolicy": "Delete",
-        "volumeBindingMode": "Immediate",
+        "volumeBindingMode": "Immediate" if nodes == 1 else "WaitForFirstConsumer",
         "allowVolumeExpansion": True,
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from labkit.embedded import quantity
 from labkit.embedded.admission.causes import NEGATIVE, Causes, qualified_errors
+from labkit.embedded.admission.placement import check_placement
 from labkit.embedded.admission.pod_defaults import PROBES
 from labkit.embedded.store import Object
 
@@ -46,6 +47,7 @@ def check_spec(causes: Causes, spec: Object, path: str) -> None:
             causes.subdomain(f"{path}.{name}", spec[name])
     for i, toleration in enumerate(spec.get("tolerations") or ()):
         _toleration(causes, toleration, f"{path}.tolerations[{i}]")
+    check_placement(causes, spec, path)
 
 
 def _volumes(causes: Causes, volumes: Iterable[Object], path: str) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from labkit.embedded.admission.causes import refuse
+from labkit.embedded.admission.placement import refuse_placement
 from labkit.embedded.store import Object
 
 VOLUMES = ("emptyDir", "configMap", "secret", "projected", "persistentVolumeClaim", "downwardAPI")
@@ -27,7 +28,7 @@ def refuse_spec(spec: Object, path: str) -> None:
     refuse(f"{path}.hostUsers", spec.get("hostUsers") is False)
     refuse(f"{path}.os.name", (spec.get("os") or {}).get("name", "linux") != "linux")
     _security(spec.get("securityContext") or {}, f"{path}.securityContext")
-    _affinity(spec, path)
+    refuse_placement(spec, path)
     for kind in ("initContainers", "containers"):
         for i, container in enumerate(spec.get(kind) or ()):
             where = f"{path}.{kind}[{i}]"
@@ -50,16 +51,6 @@ def _security(context: Object, path: str) -> None:
         refuse(f"{path}.{name}", context.get(name, own) != own, f"pods run as the user who started it ({own})")
     profile = (context.get("seccompProfile") or {}).get("type", "RuntimeDefault")
     refuse(f"{path}.seccompProfile.type", profile == "Localhost")
-
-
-def _affinity(spec: Object, path: str) -> None:
-    for kind in ("podAffinity", "podAntiAffinity"):
-        required = "requiredDuringSchedulingIgnoredDuringExecution"
-        rules = (spec.get("affinity") or {}).get(kind) or {}
-        refuse(f"{path}.affinity.{kind}.{required}", rules.get(required))
-    for i, rule in enumerate(spec.get("topologySpreadConstraints") or ()):
-        hard = rule.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
-        refuse(f"{path}.topologySpreadConstraints[{i}].whenUnsatisfiable", hard)
 
 
 def _volume(volume: Object, path: str) -> None:

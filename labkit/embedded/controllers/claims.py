@@ -1,4 +1,5 @@
-"""Claims: bound at once, since each is only a folder, and kept while an unfinished pod uses them.
+"""Claims: bound at once, since each is only a folder, and kept while an unfinished pod uses them. Where there are several
+nodes the class says WaitForFirstConsumer: a claim belongs to the node of its first pod, which the scheduler chooses.
 
 The kubelet makes the folder when a pod first mounts the claim; it is removed with the claim. It is moved aside first, so
 that a claim of the same name starts empty, and removed by a thread, since that can take long.
@@ -21,6 +22,7 @@ from labkit.embedded.resources import CLAIMS, PODS, STORAGECLASSES
 from labkit.embedded.store import Event, Key, Object, Store
 
 COMPONENT = "persistentvolume-controller"
+SELECTED = "volume.kubernetes.io/selected-node"
 DELETED = ".deleted"  # no namespace has such a name
 
 
@@ -51,8 +53,35 @@ def reconcile(claim: Object, store: Store, volumes: Path | None) -> float | None
         kind, reason = (events.WARNING, "ProvisioningFailed") if name else (events.NORMAL, "FailedBinding")
         events.record(store, claim, kind, reason, message, component=COMPONENT)
         return 15.0
-    store.modify(CLAIMS, meta["namespace"], meta["name"], _bind)
+    if not waits_for_pod(claim, store):
+        store.modify(CLAIMS, meta["namespace"], meta["name"], _bind)
+    elif (claim.get("status") or {}).get("phase") != "Bound":
+        message = "waiting for first consumer to be created before binding"
+        events.record(store, claim, events.NORMAL, "WaitForFirstConsumer", message, component=COMPONENT)
     return None
+
+
+def waits_for_pod(claim: Object, store: Store) -> bool:
+    """Whether the claim's class leaves the choice of its node to its first pod."""
+    found = store.find(STORAGECLASSES, "", claim["spec"].get("storageClassName") or "")
+    return found is not None and found.get("volumeBindingMode") == "WaitForFirstConsumer"
+
+
+def node_of(claim: Object) -> str:
+    """The node that the claim belongs to; empty where it has none."""
+    return (claim["metadata"].get("annotations") or {}).get(SELECTED, "")
+
+
+def hand_out(claim: Object, node: str, store: Store) -> None:
+    """Bind the claim, which has waited for a pod, to the node of that pod."""
+    if (claim.get("status") or {}).get("phase") == "Bound":
+        return
+
+    def bind(fresh: Object) -> None:
+        fresh["metadata"].setdefault("annotations", {})[SELECTED] = node
+        _bind(fresh)
+
+    store.modify(CLAIMS, claim["metadata"]["namespace"], claim["metadata"]["name"], bind)
 
 
 def _bind(claim: Object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from labkit.embedded import ports, quantity
@@ -11,6 +13,7 @@ from labkit.embedded.resources import PODS
 from labkit.embedded.store import Event, Object, Store
 
 CPU, PODS_COUNT = "cpu", "pods"
+DEFAULTS = {CPU: "100m", "memory": "200Mi"}
 
 
 def amount(name: str, value: str) -> int:
@@ -30,12 +33,40 @@ def requests(spec: Object) -> Counter[str]:
     return total
 
 
+def assumed(spec: Object) -> Counter[str]:
+    """The same for comparing nodes: a container that asks for nothing needs something all the same."""
+    total: Counter[str] = Counter()
+    for container in spec["containers"]:
+        asked = (container.get("resources") or {}).get("requests") or {}
+        for name, value in DEFAULTS.items():
+            total[name] += amount(name, asked.get(name, value))
+    return total
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What other pods may want to know of a pod that has a node."""
+
+    namespace: str
+    labelled: Object  # an object with the pod's labels, for selectors
+    affinity: Object
+    deleting: bool
+
+    @classmethod
+    def of(cls, pod: Object) -> Placed:
+        meta = pod["metadata"]
+        labelled = {"metadata": {"labels": meta.get("labels") or {}}}
+        return cls(meta["namespace"], labelled, pod["spec"].get("affinity") or {}, "deletionTimestamp" in meta)
+
+
 class Usage:
-    """Requests and host ports of the unfinished pods of each node."""
+    """Requests and host ports of the unfinished pods of each node, and those pods."""
 
     def __init__(self, store: Store) -> None:
         self.asked: dict[str, Counter[str]] = {}
+        self.assumed: dict[str, Counter[str]] = {}
         self.ports: dict[str, Counter[int]] = {}
+        self._placed: dict[str, dict[str, Placed]] = {}
         for pod in store.list(PODS):
             self._count(pod, 1)
         store.watch(self.hear)
@@ -48,11 +79,22 @@ class Usage:
         if event.type != "DELETED":
             self._count(event.object, 1)
 
+    def placed(self, node: str) -> Collection[Placed]:
+        """The node's unfinished pods."""
+        return self._placed.get(node, {}).values()
+
     def _count(self, pod: Object, sign: int) -> None:
         node = pod["spec"].get("nodeName")
         if not node or finished(pod):
             return
         asked, held = self.asked.setdefault(node, Counter()), self.ports.setdefault(node, Counter())
+        likely, pods = self.assumed.setdefault(node, Counter()), self._placed.setdefault(node, {})
+        for name, value in assumed(pod["spec"]).items():
+            likely[name] += sign * value
+        if sign > 0:
+            pods[pod["metadata"]["uid"]] = Placed.of(pod)
+        else:
+            pods.pop(pod["metadata"]["uid"], None)
         for name, value in requests(pod["spec"]).items():
             asked[name] += sign * value
         for port in ports.held(PODS, pod):

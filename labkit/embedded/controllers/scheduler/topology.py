@@ -1,0 +1,179 @@
+"""The pods around: affinity and anti-affinity between pods, and even spreading over the values of a node's label.
+
+What is counted are the unfinished pods of the nodes (`usage`), by the value that a node has for a term's topologyKey.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.embedded import selectors
+from labkit.embedded.controllers.usage import Placed, Usage
+from labkit.embedded.store import Object
+
+HOSTNAME = "kubernetes.io/hostname"
+REQUIRED, PREFERRED = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+
+
+def terms(spec: Object, kind: str, when: str) -> list[Object]:
+    """The terms of podAffinity or podAntiAffinity (`kind`)."""
+    return ((spec.get("affinity") or {}).get(kind) or {}).get(when) or []
+
+
+def wants_company(pod: Object) -> bool:
+    return bool(terms(pod["spec"], "podAffinity", REQUIRED))
+
+
+def covers(term: Object, namespace: str, pod: Placed) -> bool:
+    """Whether the term, of a pod in `namespace`, means that pod. A term without a selector means none."""
+    there = pod.namespace in (term.get("namespaces") or [namespace])
+    return (
+        there
+        and term.get("labelSelector") is not None
+        and bool(selectors.from_spec(term["labelSelector"])(pod.labelled))
+    )
+
+
+def label(node: Object, key: str) -> str | None:
+    found: str | None = (node["metadata"].get("labels") or {}).get(key)
+    return found
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One of the pod's topologySpreadConstraints, with how many of the pods it means are at each value of its key."""
+
+    key: str
+    most: int  # the difference that is allowed
+    itself: bool  # whether the pod is one of those that it means
+    counts: Counter[str]
+    domains: int = 1  # fewer than these, and the least is 0
+
+    def fits(self, value: str) -> bool:
+        least = min(self.counts.values(), default=0) if len(self.counts) >= self.domains else 0
+        return self.counts[value] + self.itself - least <= self.most
+
+
+class Neighbours:
+    """The pod's view of the pods on all nodes."""
+
+    def __init__(self, pod: Object, nodes: list[Object], used: Usage) -> None:
+        self.pod, self.used = pod, used
+        self.me = Placed.of(pod)
+        self.nodes = nodes
+        self._spreads = [self.spread(rule) for rule in rules(pod["spec"], "DoNotSchedule")]
+        self._near, self._apart = ([(t, self._count(t)) for t in terms(pod["spec"], kind, REQUIRED)]
+                                   for kind in ("podAffinity", "podAntiAffinity"))  # fmt: skip
+        self._refused = self._refusals()
+
+    def misfits(self, node: Object) -> tuple[list[str], bool]:
+        """Why the pod can't be on the node beside the others, and whether no eviction could change that."""
+        for spread in self._spreads:
+            value = label(node, spread.key)
+            if value is None:
+                return ["node(s) didn't match pod topology spread constraints (missing required label)"], True
+            if not spread.fits(value):
+                return ["node(s) didn't match pod topology spread constraints"], False
+        if not self._is_near(node):
+            return ["node(s) didn't match pod affinity rules"], True
+        if any(counts[label(node, term["topologyKey"])] for term, counts in self._apart):
+            return ["node(s) didn't match pod anti-affinity rules"], False
+        if any(label(node, key) == value for key, value in self._refused):
+            return ["node(s) didn't satisfy existing pods anti-affinity rules"], False
+        return [], False
+
+    def spread(self, rule: Object) -> Spread:
+        from labkit.embedded.controllers.scheduler import filters  # it imports this module
+
+        matches, spec = selectors.from_spec(_selector(rule, self.pod)), self.pod["spec"]
+        honoured = [n for n in self.nodes if rule.get("nodeAffinityPolicy") == "Ignore" or filters.wanted(spec, n)]
+        if rule.get("nodeTaintsPolicy") == "Honor":
+            honoured = [n for n in honoured if not filters.untolerated(spec, n)]
+        counts: Counter[str] = Counter()
+        for node in honoured:
+            value = label(node, rule["topologyKey"])
+            if value is not None:
+                counts[value] += sum(
+                    not p.deleting and p.namespace == self.me.namespace and matches(p.labelled)
+                    for p in self.used.placed(node["metadata"]["name"])
+                )
+        return Spread(
+            rule["topologyKey"], rule["maxSkew"], matches(self.me.labelled), counts, rule.get("minDomains") or 1
+        )
+
+    def _is_near(self, node: Object) -> bool:
+        values = [(counts, label(node, term["topologyKey"])) for term, counts in self._near]
+        if any(value is None for _, value in values):
+            return False
+        if all(counts[value] for counts, value in values):
+            return True
+        # The first of pods that want to be together: it would wait for itself.
+        alone = not any(counts.total() for counts, _ in values)
+        return alone and all(covers(term, self.me.namespace, self.me) for term, _ in self._near)
+
+    def _count(self, term: Object) -> Counter[str | None]:
+        """How many pods that the term means are at each value of its key."""
+        counts: Counter[str | None] = Counter()
+        for node in self.nodes:
+            value = label(node, term["topologyKey"])
+            if value is not None:
+                pods = self.used.placed(node["metadata"]["name"])
+                counts[value] += sum(covers(term, self.me.namespace, pod) for pod in pods)
+        return counts
+
+    def _refusals(self) -> set[tuple[str, str]]:
+        """(label, value) of the nodes where a pod is that does not want this one near it."""
+        found = set()
+        for node in self.nodes:
+            for pod in self.used.placed(node["metadata"]["name"]):
+                for term in terms({"affinity": pod.affinity}, "podAntiAffinity", REQUIRED) if pod.affinity else ():
+                    value = label(node, term["topologyKey"])
+                    if value is not None and covers(term, pod.namespace, self.me):
+                        found.add((term["topologyKey"], value))
+        return found
+
+    def liking(self, node: Object) -> int:
+        """The sum of the weights of what is preferred, by the pod and by those that are there, if it ran on the node."""
+        total, spec = 0, self.pod["spec"]
+        for other in self.nodes:
+            for pod in self.used.placed(other["metadata"]["name"]):
+                if not (pod.affinity or self.me.affinity):
+                    continue
+                theirs = {"affinity": pod.affinity}
+                pairs = [*_weighted(spec, self.me, pod), *_weighted(theirs, pod, self.me)]
+                pairs += [
+                    (1, term) for term in terms(theirs, "podAffinity", REQUIRED) if covers(term, pod.namespace, self.me)
+                ]
+                for weight, term in pairs:
+                    value = label(node, term["topologyKey"])
+                    total += weight if value is not None and value == label(other, term["topologyKey"]) else 0
+        return total
+
+
+def _weighted(spec: Object, whose: Placed, other: Placed) -> list[tuple[int, Object]]:
+    """The preferred terms of `spec` that mean the other pod, with their weights: negative where it had rather not."""
+    return [
+        (sign * entry["weight"], entry["podAffinityTerm"])
+        for sign, kind in ((1, "podAffinity"), (-1, "podAntiAffinity"))
+        for entry in terms(spec, kind, PREFERRED)
+        if covers(entry["podAffinityTerm"], whose.namespace, other)
+    ]
+
+
+def rules(spec: Object, what: str) -> list[Object]:
+    """The topologySpreadConstraints that are hard (DoNotSchedule) or soft (ScheduleAnyway)."""
+    return [rule for rule in spec.get("topologySpreadConstraints") or () if rule["whenUnsatisfiable"] == what]
+
+
+def _selector(rule: Object, pod: Object) -> dict[str, Any]:
+    """What the rule means: no selector, no pod."""
+    if rule.get("labelSelector") is None:
+        return {"matchExpressions": [{"key": "", "operator": "Exists"}]}
+    labels = pod["metadata"].get("labels") or {}
+    same = {key: labels[key] for key in rule.get("matchLabelKeys") or () if key in labels}
+    return rule["labelSelector"] | {"matchLabels": (rule["labelSelector"].get("matchLabels") or {}) | same}
