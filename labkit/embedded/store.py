@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
+import os
 import sqlite3
 import threading
 import uuid
@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from labkit.embedded import selectors
+from labkit.embedded import names, selectors
 from labkit.embedded.resources import DEPLOYMENTS, NAMESPACES, PODS, RESOURCES, Resource
 from labkit.embedded.status import ApiError, already_exists, cause, conflict, gone, invalid, not_found
 from labkit.errors import LabError
@@ -120,9 +120,10 @@ class Store:
         self._next_watcher = 0
         self._dirty = self.closed = False
         try:
+            _keep_private(path)
             self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
             self._open()
-        except (sqlite3.Error, ValueError, KeyError) as error:
+        except (sqlite3.Error, OSError, ValueError, KeyError) as error:
             raise _unusable(path, error) from error
         # A checkpoint waits for the disk: it has a connection of its own, so that nobody waits for it.
         self._disk = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
@@ -233,6 +234,12 @@ class Store:
             entry = self._entry(resource, namespace, name)
             return entry.raw if entry else None
 
+    def uid(self, resource: Resource, namespace: str, name: str) -> str | None:
+        """The uid of the object that has this name now; None where there is none."""
+        with self.lock:
+            entry = self._entry(resource, namespace, name)
+            return entry.object["metadata"]["uid"] if entry else None
+
     def peek(
         self, resource: Resource, namespace: str | None = None, match: selectors.Match | None = None
     ) -> list[Object]:
@@ -295,9 +302,7 @@ class Store:
             if not meta.get("generateName"):
                 words = "Required value: name or generateName is required"
                 raise invalid(resource, "", [cause("FieldValueRequired", "metadata.name", words)])
-            # The suffix has the alphabet of k8s.io/apimachinery/pkg/util/rand: no vowels, no words.
-            alphabet = "bcdfghjklmnpqrstvwxz2456789"
-            meta["name"] = meta["generateName"][:58] + "".join(random.choices(alphabet, k=5))
+            meta["name"] = names.generated(meta["generateName"])
         if not resource.namespaced:
             meta.pop("namespace", None)
             return
@@ -510,9 +515,19 @@ class Store:
         return lambda: self._watchers.pop(number, None) and None
 
 
+def _keep_private(path: Path | None) -> None:
+    """Make the file, if need be, so that its owner alone may read it: there are Secrets in it. SQLite gives the files
+    beside it the same mode."""
+    if path:
+        for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            if part.exists():
+                part.chmod(0o600)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def _unusable(path: Path | None, error: Exception) -> LabError:
     """Why a database can't be opened, and what helps."""
-    if isinstance(error, sqlite3.OperationalError):  # of the system around it, not of the file
+    if isinstance(error, sqlite3.OperationalError | OSError):  # of the system around it, not of the file
         hint = f"is the disk full, or {path} not yours to write?"
         return LabError(f"the cluster's database {path} can't be opened: {error}", hint)
     hint = "put a copy of it back, or begin anew: labkit down --purge deletes the cluster's state"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,22 @@ def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
     with refusal(410):
         again.watch(lambda event: None, since=version - 1)
     assert again.watch(lambda event: None, since=version)
+
+
+def test_only_its_owner_may_read_the_database(tmp_path: Path) -> None:
+    path, before = tmp_path / "state.db", os.umask(0)
+    try:
+        store = Store(path)
+        store.create(NAMESPACES, {"metadata": {"name": "a"}})
+        files = sorted(tmp_path.iterdir())
+        assert {file.name for file in files} == {"state.db", "state.db-shm", "state.db-wal"}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        store.close()
+        path.chmod(0o644)  # as an older version left it
+        Store(path).close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
 
 
 def test_a_database_from_the_future_is_refused(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def build(store: Store, home: Path, lifespan: Lifespan | None = None) -> Starlet
     app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers={ApiError: _failed, HTTPException: _http})
     app.state.store, app.state.home = store, home
     app.state.hub, app.state.pages = Hub(), Pages()
-    accounts = auth.Authenticator(folder, lambda ns, name: store.raw(SERVICEACCOUNTS, ns, name) is not None)
+    accounts = auth.Authenticator(folder, lambda namespace, name: store.uid(SERVICEACCOUNTS, namespace, name))
     app.state.accounts = accounts
     app.state.authorizer = Authorizer(store)
     app.add_middleware(Gate, accounts=accounts, authorizer=app.state.authorizer)

@@ -14,6 +14,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -35,10 +36,11 @@ def unauthorized() -> ApiError:
 
 
 class Authenticator:
-    """Tokens to users. `exists(namespace, name)` says whether a service account is still there: its tokens end with it."""
+    """Tokens to users. `account(namespace, name)` is the uid of the service account that is there now, or None: tokens
+    are bound to one account, so that they end with it, and another one of its name has nothing to do with them."""
 
-    def __init__(self, folder: ClusterFolder, exists: Callable[[str, str], bool]) -> None:
-        self.folder, self.exists = folder, exists
+    def __init__(self, folder: ClusterFolder, account: Callable[[str, str], str | None]) -> None:
+        self.folder, self.account = folder, account
         self.key = credentials.signing_key(folder)
         self._tokens: dict[str, User] = {}
         self._read = 0
@@ -66,10 +68,10 @@ class Authenticator:
         user = self._people().get(token)
         if user:
             return user
-        account = verify(self.key, token)
-        if account is None or not self.exists(*account):
+        bound = verify(self.key, token)
+        if bound is None or self.account(bound.namespace, bound.name) != bound.uid:
             raise unauthorized()
-        return users.account(*account)
+        return users.account(bound.namespace, bound.name)
 
 
 def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
@@ -98,15 +100,25 @@ def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
     return User(name, tuple(groups)), needs
 
 
-def issue(
-    folder: ClusterFolder, namespace: str, serviceaccount: str, *, seconds: int | None = None, uid: str = ""
-) -> str:
+@dataclass(frozen=True)
+class Account:
+    """The service account that a token is bound to."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+def issue(folder: ClusterFolder, account: Account, *, seconds: int | None = None) -> str:
     """A token for the service account, valid for `seconds` (None: as long as the account exists)."""
     claims: dict[str, Any] = {
         "iss": ISSUER,
-        "sub": f"system:serviceaccount:{namespace}:{serviceaccount}",
+        "sub": f"system:serviceaccount:{account.namespace}:{account.name}",
         "iat": int(time.time()),
-        "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": serviceaccount, "uid": uid}},
+        "kubernetes.io": {
+            "namespace": account.namespace,
+            "serviceaccount": {"name": account.name, "uid": account.uid},
+        },
     }
     if seconds is not None:
         claims["exp"] = claims["iat"] + seconds
@@ -114,8 +126,8 @@ def issue(
     return signed + "." + _encode(_signature(credentials.signing_key(folder), signed))
 
 
-def verify(key: bytes, token: str) -> tuple[str, str] | None:
-    """Namespace and name of the service account that the token was issued for, or None when it isn't valid."""
+def verify(key: bytes, token: str) -> Account | None:
+    """The service account that the token was issued for, or None when it isn't valid."""
     signed, _, signature = token.rpartition(".")
     if not signed or not hmac.compare_digest(_encode(_signature(key, signed)).encode(), signature.encode()):
         return None
@@ -123,7 +135,7 @@ def verify(key: bytes, token: str) -> tuple[str, str] | None:
     if claims.get("exp", float("inf")) < time.time():
         return None
     about = claims["kubernetes.io"]
-    return about["namespace"], about["serviceaccount"]["name"]
+    return Account(about["namespace"], about["serviceaccount"]["name"], about["serviceaccount"]["uid"])
 
 
 def _signature(key: bytes, signed: str) -> bytes:

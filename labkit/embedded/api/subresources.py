@@ -206,7 +206,8 @@ async def issue_token(request: Request, target: Target) -> Response:
     account = request.app.state.store.get(SERVICEACCOUNTS, target.namespace, target.name)
     valid = 365 * 24 * 3600 if seconds == 3607 else seconds
     folder = ClusterFolder(request.app.state.home)
-    token = auth.issue(folder, target.namespace, target.name, seconds=valid, uid=account["metadata"]["uid"])
+    bound = auth.Account(target.namespace, target.name, account["metadata"]["uid"])
+    token = auth.issue(folder, bound, seconds=valid)
     expires = datetime.fromtimestamp(time.time() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = {
         "kind": "TokenRequest",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.embedded.api import body
 from labkit.embedded.argo.task import Task, TaskError
+from labkit.embedded.names import generated
 from labkit.embedded.resources import RESOURCES, WORKFLOWS, Resource, by_kind
 from labkit.embedded.status import ApiError
 
@@ -124,9 +124,7 @@ def prepare(task: Task, obj: Object, resource: Resource, action: str) -> Object:
     if resource.namespaced:
         meta.setdefault("namespace", task.namespace)
     if action == "create" and not meta.get("name") and meta.get("generateName"):
-        alphabet = "bcdfghjklmnpqrstvwxz2456789"
-        digest = hashlib.sha256(task.pod_uid.encode()).digest()
-        meta["name"] = meta["generateName"][:58] + "".join(alphabet[b % len(alphabet)] for b in digest[:5])
+        meta["name"] = generated(meta["generateName"], task.pod_uid)
     if task.template["resource"].get("setOwnerReference"):
         owners = list(meta.get("ownerReferences") or [])
         if not any(o.get("uid") == task.workflow_uid for o in owners):

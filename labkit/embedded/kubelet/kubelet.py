@@ -139,11 +139,12 @@ class Kubelet:
                 if any(volume.refresh_at < time.time() for volume in pod.volumes.values()):
                     await pod.rewrite_volumes()
 
-    async def account_token(self, pod: Object) -> str:
-        """A token of the pod's service account, one for all its pods."""
+    async def account_token(self, pod: Object, refused: str = "") -> str:
+        """A token of the pod's service account, one for all its pods; another one than `refused`, that the server no
+        longer takes: an account that is made anew has other tokens."""
         namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName") or "default"
         token, until = self._tokens.get((namespace, account), ("", 0.0))
-        if until < time.time():
+        if until < time.time() or token == refused:
             request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}}
             path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
             answer = await self.api.create(path, request | {"spec": {"audiences": [], "expirationSeconds": TOKEN}})

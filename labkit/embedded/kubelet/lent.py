@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def _transport(pod: Pod) -> httpx.AsyncHTTPTransport:
 
 
 class _Account(httpx.Auth):
-    """The token of a pod's service account, asked for at the first request."""
+    """The token of a pod's service account, asked for at the first request, and anew when the server refuses it."""
 
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
@@ -92,6 +92,10 @@ class _Account(httpx.Auth):
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         raise RuntimeError("the executor's client is asynchronous")
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncIterator[httpx.Request]:  # type: ignore[override]
-        request.headers["Authorization"] = f"Bearer {await self.pod.token()}"
-        yield request
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        token = await self.pod.token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            request.headers["Authorization"] = f"Bearer {await self.pod.token(refused=token)}"
+            yield request

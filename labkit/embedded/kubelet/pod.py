@@ -96,9 +96,9 @@ class Pod:
                 await self.stopping.wait()
         return self.stopping.is_set()
 
-    async def token(self) -> str:
+    async def token(self, refused: str = "") -> str:
         """A token of the pod's service account, for what the kubelet does in its name."""
-        return await self.kubelet.account_token(self.object)
+        return await self.kubelet.account_token(self.object, refused)
 
     # -- its life ------------------------------------------------------------------------------------------------------
 

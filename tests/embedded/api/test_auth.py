@@ -54,6 +54,11 @@ def test_a_service_accounts_token_ends_with_the_account(api_server: Any, http: h
     assert review.json()["status"]["userInfo"]["username"] == f"system:serviceaccount:{namespace}:robot"
     http.delete(f"{url}/robot")
     assert robot.get("/apis").status_code == 401
+    assert http.post(url, json={"metadata": {"name": "robot"}}).status_code == 201
+    assert robot.get("/apis").status_code == 401, "another account, though of the same name"
+    anew = http.post(f"{url}/robot/token", json={}).json()["status"]["token"]
+    assert api_server.client(anew).get("/apis").status_code == 200
+    http.delete(f"{url}/robot")
     assert http.post(f"{url}/robot/token", json={}).status_code == 404
     assert http.post(f"{url}/default/token", json={"spec": {"expirationSeconds": 1}}).status_code == 422
 
@@ -67,8 +72,9 @@ def folder(tmp_path: Path) -> ClusterFolder:
 
 def test_a_token_expires_and_cannot_be_forged(folder: ClusterFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     key = credentials.signing_key(folder)
-    token = auth.issue(folder, "space", "name", seconds=60)
-    assert auth.verify(key, token) == ("space", "name")
+    account = auth.Account("space", "name", "uid")
+    token = auth.issue(folder, account, seconds=60)
+    assert auth.verify(key, token) == account
     assert auth.verify(b"another key", token) is None
     assert auth.verify(key, token[:-2] + "xx") is None
     start = time.time()
@@ -77,7 +83,7 @@ def test_a_token_expires_and_cannot_be_forged(folder: ClusterFolder, monkeypatch
 
 
 def test_a_new_tokens_file_is_noticed(folder: ClusterFolder) -> None:
-    users = auth.Authenticator(folder, lambda ns, name: True)
+    users = auth.Authenticator(folder, lambda namespace, name: None)
     admin = users.authenticate("Bearer " + credentials.token(folder))
     assert admin == auth.User("kubernetes-admin", ("system:masters", "system:authenticated"))
     part = folder.tokens.with_suffix(".new")
@@ -89,7 +95,7 @@ def test_a_new_tokens_file_is_noticed(folder: ClusterFolder) -> None:
 
 
 def test_a_damaged_or_deleted_tokens_file_locks_nobody_out(folder: ClusterFolder) -> None:
-    users = auth.Authenticator(folder, lambda ns, name: True)
+    users = auth.Authenticator(folder, lambda namespace, name: None)
     header = "Bearer " + credentials.token(folder)
     admin = users.authenticate(header)
     for content in ("{", "[]", '{"x": {}}'):

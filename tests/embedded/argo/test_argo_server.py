@@ -213,6 +213,20 @@ def test_a_failed_workflow_is_retried(argo: Argo) -> None:
     assert [p["metadata"]["name"] for p in pods.json()["items"]] == [name]
 
 
+def test_an_account_that_was_made_anew_reports_with_a_new_token(argo: Argo) -> None:
+    wanted = {"parameters": [{"name": "word", "valueFrom": {"path": "/tmp/word"}}]}
+    main = {"name": "main", "container": {"image": "busybox", "command": ["sh", "-c", "echo said > /tmp/word"]}}
+    accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+    before = argo.http.get(f"{accounts}/default").json()["metadata"]["uid"]
+    for _ in range(2):
+        done = argo.wait(argo.submit([main | {"outputs": wanted}]))
+        assert done["status"]["phase"] == "Succeeded", done["status"]
+        assert '"value": "said"' in json.dumps(done["status"]["nodes"])
+        argo.http.delete(f"{accounts}/default")
+        until(lambda: argo.http.get(f"{accounts}/default").status_code == 200)
+    assert argo.http.get(f"{accounts}/default").json()["metadata"]["uid"] != before
+
+
 def until(holds: Any, seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not holds():

@@ -11,7 +11,7 @@ from argo_serving import Pod, Served, free_port, parameters, result
 
 from labkit.embedded.api import auth
 from labkit.embedded.argo import calls, outputs
-from labkit.embedded.resources import WORKFLOWTASKRESULTS
+from labkit.embedded.resources import SERVICEACCOUNTS, WORKFLOWTASKRESULTS
 from labkit.paths import ClusterFolder
 
 
@@ -153,7 +153,8 @@ def test_reporting_twice_leaves_one_result_with_the_last_outputs(served: Served)
 
 @pytest.mark.parametrize("output", ["true", "false"])
 def test_an_account_without_a_role_cannot_report_even_nothing(served: Served, output: str) -> None:
-    served.token = auth.issue(ClusterFolder(served.home), "default", "default")
+    uid = served.store.uid(SERVICEACCOUNTS, "default", "default")
+    served.token = auth.issue(ClusterFolder(served.home), auth.Account("default", "default", uid))
     outcome, _ = run(
         served, {"name": "t", "container": {}}, lambda pod: pod.print("x"), ARGO_INCLUDE_SCRIPT_OUTPUT=output
     )
