@@ -6,14 +6,13 @@ priority} of Kubernetes 1.34.
 
 from __future__ import annotations
 
-import random
-
-from labkit.embedded import ports
+from labkit.embedded import ports, qos
 from labkit.embedded.admission import serviceaccount
 from labkit.embedded.admission.causes import Causes
 from labkit.embedded.admission.pod_checks import check_spec
-from labkit.embedded.admission.pod_defaults import MODE, containers, default_spec, fill, quality
+from labkit.embedded.admission.pod_defaults import MODE, containers, default_spec, fill
 from labkit.embedded.admission.refusals import refuse_spec
+from labkit.embedded.names import generated
 from labkit.embedded.resources import PODS, SERVICEACCOUNTS
 from labkit.embedded.status import forbidden
 from labkit.embedded.store import Object, Store
@@ -38,7 +37,7 @@ def default(store: Store, pod: Object, old: Object | None) -> None:
     _account(store, pod, spec)
     _tolerations(spec)
     _priority(pod, spec)
-    pod["status"] = {"phase": "Pending", "qosClass": quality(spec)}
+    pod["status"] = {"phase": "Pending", "qosClass": qos.quality(spec)}
     if spec.get("schedulingGates"):
         pod["status"]["conditions"] = [
             {"type": "PodScheduled", "status": "False", "lastProbeTime": None, "lastTransitionTime": None,
@@ -69,7 +68,7 @@ def _mount_token(spec: Object) -> None:
             if all(m.get("mountPath") != TOKEN_PATH for m in c.get("volumeMounts") or ())]  # fmt: skip
     if not need:
         return
-    name = "kube-api-access-" + "".join(random.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
+    name = generated("kube-api-access-")
     field = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
     sources = [
         {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},

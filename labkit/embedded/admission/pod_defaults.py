@@ -135,17 +135,3 @@ def _volume(volume: Object) -> None:
         limits = {"limits": {"size": volume["emptyDir"]["sizeLimit"]}}
         quantities(limits, "Pod")
         volume["emptyDir"]["sizeLimit"] = limits["limits"]["size"]
-
-
-def quality(spec: Object) -> str:
-    """`status.qosClass`: BestEffort without requests, Guaranteed when limits equal requests for CPU and memory."""
-    asked, guaranteed = False, True
-    for container in containers(spec):
-        resources = container.get("resources") or {}
-        requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
-        wanted = {k for k in ("cpu", "memory") if k in requests or k in limits}
-        asked = asked or bool(wanted)
-        same = all(k in limits and quantity.parse(requests.get(k, limits[k])) == quantity.parse(limits[k])
-                   for k in ("cpu", "memory"))  # fmt: skip
-        guaranteed = guaranteed and same
-    return "BestEffort" if not asked else "Guaranteed" if guaranteed else "Burstable"

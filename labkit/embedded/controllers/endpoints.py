@@ -7,9 +7,9 @@ declares is taken as it is. Pods that are not ready stand under notReadyAddresse
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
+from labkit.embedded import names
 from labkit.embedded.controllers.loop import Controller
 from labkit.embedded.controllers.owners import controller_ref, deleting
 from labkit.embedded.controllers.pods import finished, ready
@@ -108,7 +108,6 @@ def _put_slices(service: Object, pods: Iterable[Object], store: Store) -> None:
 def _slice(service: Object, pod: Object) -> Object:
     meta, publish = service["metadata"], service["spec"].get("publishNotReadyAddresses", False)
     serving, going = ready(pod), deleting(pod)
-    suffix = hashlib.sha256((meta["uid"] + pod["metadata"]["uid"]).encode()).hexdigest()[:5]
     headless = {HEADLESS: ""} if service["spec"]["clusterIP"] == "None" else {}
     labels = {**(meta.get("labels") or {}), SERVICE_NAME: meta["name"], **SLICE_MANAGER, **headless}
     endpoint = {
@@ -119,7 +118,7 @@ def _slice(service: Object, pod: Object) -> Object:
     }
     return {
         "metadata": {
-            "name": f"{meta['name']}-{suffix}",
+            "name": names.generated(f"{meta['name']}-", meta["uid"] + pod["metadata"]["uid"]),
             "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
             "labels": labels,

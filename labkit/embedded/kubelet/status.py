@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.embedded.kubelet.logs import stamp
+from labkit.embedded.qos import quality
 
 Object = dict[str, Any]
 ADDRESS = "127.0.0.1"
@@ -111,20 +112,6 @@ def phase(policy: str, containers: list[ContainerState]) -> str:
     return "Failed" if policy == "Never" else "Running"
 
 
-def qos_class(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort."""
-    guaranteed, any_set = True, False
-    for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
-        resources = container.get("resources") or {}
-        requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
-        for name in ("cpu", "memory"):
-            any_set = any_set or name in requests or name in limits
-            guaranteed = guaranteed and name in limits and requests.get(name, limits[name]) == limits[name]
-    if not any_set:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
 def _condition(type: str, ok: bool, reason: str = "", message: str = "") -> Object:
     out: Object = {"type": type, "status": "True" if ok else "False", "lastProbeTime": None}
     return out | ({"reason": reason} if reason else {}) | ({"message": message} if message else {})
@@ -208,7 +195,7 @@ def build(
         "hostIP": ADDRESS,
         "hostIPs": [{"ip": ADDRESS}],
         "startTime": started,
-        "qosClass": qos_class(spec),
+        "qosClass": quality(spec),
         "containerStatuses": [c.status(specs[c.name]) for c in containers if c.kind == "main"],
     }
     if sandbox:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from labkit.embedded.names import ALPHABET
 from labkit.embedded.resources import ENDPOINTS, ENDPOINTSLICES, PODS, SERVICES
 
 from .conftest import Cluster
@@ -40,6 +42,7 @@ def test_ready_pods_are_addresses_and_others_are_not(cluster: Cluster) -> None:
     cluster.settle()
     assert subsets(cluster) == [("addresses", a), ("notReadyAddresses", b)]
     slices = cluster.store.list(ENDPOINTSLICES)
+    assert all(re.fullmatch(f"web-[{ALPHABET}]{{5}}", s["metadata"]["name"]) for s in slices)
     assert {(s["ports"][0]["port"], s["endpoints"][0]["conditions"]["ready"]) for s in slices} == {
         (a, True),
         (b, False),

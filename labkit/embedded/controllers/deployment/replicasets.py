@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 
+from labkit.embedded import names
 from labkit.embedded.admission.deployment import scaled
 from labkit.embedded.controllers import events
 from labkit.embedded.controllers.owners import controller_ref, deleting
@@ -21,7 +22,6 @@ HASH = "pod-template-hash"
 REVISION, HISTORY = "deployment.kubernetes.io/revision", "deployment.kubernetes.io/revision-history"
 DESIRED, MAXIMUM = "deployment.kubernetes.io/desired-replicas", "deployment.kubernetes.io/max-replicas"
 _OWN = ("kubectl.kubernetes.io/last-applied-configuration", REVISION, HISTORY, DESIRED, MAXIMUM)
-_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def replicas(rs: Object) -> int:
@@ -49,7 +49,7 @@ def template_hash(template: Object, collisions: int) -> str:
     value = 0x811C9DC5
     for byte in json.dumps([template, collisions], sort_keys=True).encode():
         value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return "".join(_ALPHABET[ord(c) % len(_ALPHABET)] for c in str(value))
+    return names.encoded(str(value))
 
 
 def plain(template: Object) -> Object:
