@@ -12,6 +12,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from labkit.errors import LabError
 
@@ -59,6 +60,13 @@ def own(folder: Path) -> Path:
             f"{folder} can't be made: {error.strerror}", "set LABKIT_HOME to a folder that you may write"
         ) from error
     return folder
+
+
+def appended(path: Path) -> BinaryIO:
+    """A log, opened to be appended to, that its owner alone may read; one that others may read is closed to them."""
+    file = open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    os.fchmod(file.fileno(), 0o600)
+    return file
 
 
 def _name() -> str:

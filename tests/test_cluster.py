@@ -81,9 +81,14 @@ def test_two_clusters_of_one_user_never_meet(home: Path) -> None:
 
 
 def test_secrets_are_private_and_nothing_answers_but_on_loopback(home: Path) -> None:
-    found = cluster.up("a")
+    before = os.umask(0)
+    try:
+        found = cluster.up("a")
+    finally:
+        os.umask(before)
     folder = paths.cluster("a")
-    for path in (folder.kubeconfig, folder.key, folder.tokens):
+    logs = [folder.log / f"{name}.log" for name in ("kubelet", "server", "warm")]
+    for path in (folder.kubeconfig, folder.key, folder.tokens, *folder.root.glob("state.db*"), *logs):
         assert path.stat().st_mode & 0o077 == 0, path
     assert folder.root.stat().st_mode & 0o077 == 0
     for pid in found["daemons"].values():

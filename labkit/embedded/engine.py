@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import __version__
 from labkit.embedded import machines, ready
 from labkit.errors import LabError
-from labkit.paths import ClusterFolder, own
+from labkit.paths import ClusterFolder, appended, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ def _free(port: int) -> bool:
 def _start_kubelet(folder: ClusterFolder) -> None:
     """Start the daemon and wait for its byte; its end of the pipe closes when it dies, so that nobody waits in vain."""
     read, write = os.pipe()
-    log = (folder.log / "kubelet.log").open("ab")
+    log = appended(folder.log / "kubelet.log")
     command = [sys.executable, "-m", "labkit.embedded.kubelet", "--home", str(folder.root), "--ready-fd", str(write)]
     try:
         process = subprocess.Popen(

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labkit.paths import appended
 from labkit.warm import wire
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -89,7 +90,7 @@ def start_process(
         argv += ["--namespaces", namespaces]
         if threading.current_thread() is threading.main_thread():  # the kernel would follow the thread, not the process
             argv += ["--starter", str(os.getpid())]
-    output = open(log, "ab") if log else subprocess.DEVNULL  # noqa: SIM115 - closed below
+    output = appended(log) if log else subprocess.DEVNULL
     try:
         process = subprocess.Popen(
             argv,

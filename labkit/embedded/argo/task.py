@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from labkit.paths import appended
+
 if TYPE_CHECKING:
     import httpx
 
@@ -92,8 +94,8 @@ class Task:
         line = f'{when}000Z stderr F time="{when[:-3]}Z" level={level} msg={quoted}\n'
         path = self.files.log(self.container)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(line)
+        with appended(path) as file:
+            file.write(line.encode("utf-8", "surrogateescape"))
 
 
 STAGING = "/argo/staging"

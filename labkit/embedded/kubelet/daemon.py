@@ -22,7 +22,7 @@ from typing import IO
 from labkit.embedded import lock
 from labkit.embedded import ready as pipes
 from labkit.errors import LabError
-from labkit.paths import ClusterFolder
+from labkit.paths import ClusterFolder, appended
 
 log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
@@ -55,7 +55,7 @@ class Server:
         read, write = os.pipe()
         command = [sys.executable, "-m", "labkit.embedded.server", "--home", str(self.folder.root)]
         self.folder.log.mkdir(exist_ok=True)
-        with (self.folder.log / "server.log").open("ab") as output:
+        with appended(self.folder.log / "server.log") as output:
             self.process = subprocess.Popen(
                 [*command, "--ready-fd", str(write)],
                 stdin=subprocess.DEVNULL,
