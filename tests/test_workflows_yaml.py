@@ -128,3 +128,24 @@ def test_the_role_of_the_yaml_allows_no_more_than_a_namespace_made_by_the_runner
     for obj in manifests().values():
         group = obj["apiVersion"].partition("/")[0] if "/" in obj["apiVersion"] else ""
         assert (group, f"{obj['kind'].lower()}s", "create") in allowed(role)
+
+
+def pod_templates(found: object) -> list[dict]:
+    """Every pod template in there, at whatever depth."""
+    if isinstance(found, list):
+        return [spec for part in found for spec in pod_templates(part)]
+    if not isinstance(found, dict):
+        return []
+    mine = [found["spec"]] if isinstance(found.get("spec"), dict) and "containers" in found["spec"] else []
+    return [*mine, *(spec for part in found.values() for spec in pod_templates(part))]
+
+
+def test_whoever_is_made_anew_leaves_a_silent_machine_after_ten_seconds():
+    plain = [d for path in FILES for d in documents(path) if d["kind"] not in ("Pod", "Workflow")]
+    specs = [workflow()["spec"], *pod_templates(plain), *pod_templates(list(manifests().values()))]
+    assert len(specs) > 10
+    for spec in specs:
+        left = {t["key"]: (t["effect"], t["tolerationSeconds"]) for t in spec["tolerations"]}
+        assert left == dict.fromkeys(
+            ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"), ("NoExecute", 10)
+        )
