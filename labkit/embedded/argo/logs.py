@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import QueryParams
 
 from labkit.embedded import selectors
-from labkit.embedded.argo.grpc import UNKNOWN, Refusal
+from labkit.embedded.argo.grep import Grep
 from labkit.embedded.argo.task import MAIN, PREFIX
 from labkit.embedded.resources import PODS, WORKFLOWS
 from labkit.embedded.store import Event, Store
@@ -50,10 +49,7 @@ class Merger:
         for name in ("follow", "previous"):
             if name in self.options:
                 self.options[name] = self.options[name].lower()
-        try:
-            self.grep = re.compile(query.get("grep", ""))
-        except re.error as error:
-            raise Refusal(UNKNOWN, f"failed to compile {query['grep']!r}: {error}") from error
+        self.grep = Grep(query.get("grep", ""))
         wanted = f"{PREFIX}workflow={workflow}"
         self.match = selectors.labels(f"{wanted},{query['selector']}" if query.get("selector") else wanted)
         self.socket = ClusterFolder(home).kubelet_socket
@@ -80,12 +76,13 @@ class Merger:
                 await self.news.wait()
                 await asyncio.sleep(GATHER if self.follow else 0)
                 if self.follow:
-                    for line in self._sorted():
+                    for line in await self._sorted():
                         yield line
-            for line in self._sorted():
+            for line in await self._sorted():
                 yield line
         finally:
             stop()
+            await self.grep.close()
             for reader in self.readers.values():
                 reader.cancel()
 
@@ -104,9 +101,10 @@ class Merger:
                 reader.add_done_callback(lambda _: self.news.set())
                 self.readers[meta["uid"]] = reader
 
-    def _sorted(self) -> list[Object]:
+    async def _sorted(self) -> list[Object]:
         entries, self.entries = sorted(self.entries, key=lambda e: e[0]), []
-        return [{"content": content, "podName": pod} for _, pod, content in entries]
+        wanted = [entries[index] for index in await self.grep.matches([content for *_, content in entries])]
+        return [{"content": content, "podName": pod} for _, pod, content in wanted]
 
     async def _read(self, pod: str, uid: str) -> None:
         import httpx  # takes long to import, and most servers are never asked for a workflow's log
@@ -138,5 +136,4 @@ class Merger:
         time, _, content = line.partition(" ")
         if self.timestamps:
             content = line
-        if self.grep.search(content):
-            self.entries.append((time, pod, content))
+        self.entries.append((time, pod, content))

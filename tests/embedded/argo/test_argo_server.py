@@ -247,6 +247,10 @@ def test_the_log_holds_the_lines_of_all_pods_in_order(argo: Argo) -> None:
     workflow = argo.wait(name)
     assert contents(argo, name) == ["one", "two words"]
     assert contents(argo, name, grep="t.o") == ["two words"]
+    assert contents(argo, name, grep="^(one|two) w") == ["two words"]
+    status, body = refused(argo.workflows.workflow_logs, NAMESPACE, name, grep="(?=one)")
+    assert status == 500
+    assert "invalid or unsupported Perl syntax: `(?=`" in body["error"]["message"]
     (stamped,) = contents(argo, name, grep="one", **{"logOptions.timestamps": "true"})
     assert stamped.endswith("Z one")
     pods = [n["id"] for n in workflow["status"]["nodes"].values() if n["type"] == "Pod"]
