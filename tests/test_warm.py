@@ -16,7 +16,9 @@ import psutil
 import pytest
 
 from labkit.warm import python
-from labkit.warm.client import AsyncParent, Exit, Spawn, SpawnError, SyncParent
+from labkit.warm.client import AsyncParent
+from labkit.warm.spawn import Exit, Spawn, SpawnError
+from labkit.warm.sync import SyncParent
 
 LINUX = sys.platform == "linux"
 ENV = {"PATH": os.environ["PATH"], "HOME": "/"}
@@ -219,7 +221,8 @@ def test_when_the_starter_ends_so_do_all(tmp_path: Path) -> None:
     for portable in (False, True):
         code = f"""
             import os, sys, time
-            from labkit.warm.client import Spawn, SyncParent
+            from labkit.warm.spawn import Spawn
+            from labkit.warm.sync import SyncParent
             parent = SyncParent(portable={portable})
             null = os.open(os.devnull, os.O_RDWR)
             nested = Spawn(["sh", "-c", "sleep 100 & sleep 100"], dict(os.environ))

@@ -19,7 +19,8 @@ from typing import Any
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-from labkit.warm.client import Spawn, SyncChild, SyncParent
+from labkit.warm.spawn import Spawn
+from labkit.warm.sync import SyncChild, SyncParent
 
 PRELOAD = (
     "ipykernel.kernelapp",

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.warm import python
-from labkit.warm.client import AsyncChild, Exit, SpawnError
+from labkit.warm.client import AsyncChild
+from labkit.warm.spawn import Exit, SpawnError
 
 __all__ = ["Exit", "Launch", "Mount", "Process", "SpawnError", "may_fork"]
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from labkit import paths as lab
 from labkit.embedded.runtime import archive, limits, paths
 from labkit.embedded.runtime.launch import Launch, Process, SpawnError, may_fork
-from labkit.warm.client import AsyncParent, Spawn, environment
+from labkit.warm.client import AsyncParent
+from labkit.warm.spawn import Spawn, environment
 
 PRELOAD = (
     "numpy",
