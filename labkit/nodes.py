@@ -61,8 +61,7 @@ def check(nodes: int | None = None, node_cpus: int | None = None, node_memory: s
 def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     """Let the machine fail; returns when Kubernetes knows. Again: the same. LabError where there is no such node, or it
     can't be taken away."""
-    core = _api(engine, folder)
-    _find(core, folder, node)
+    core = _api(engine, folder, node)
     pods = core.list_pod_for_all_namespaces(field_selector=f"spec.nodeName={node}").items
     engine.power(folder, node, on=False)
     _until(core, node, lambda state: state != "True", "does not become NotReady")
@@ -73,8 +72,7 @@ def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
 
 def start(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     """Give the machine its power again; returns when the node is Ready and takes pods."""
-    core = _api(engine, folder)
-    _find(core, folder, node)
+    core = _api(engine, folder, node)
     engine.power(folder, node, on=True)
     _until(core, node, lambda state: state == "True", "does not become Ready")
     _into_service(core, folder, node)
@@ -92,7 +90,7 @@ def back(folder: ClusterFolder) -> None:
         _remember(folder, set())
 
 
-def _api(engine: ModuleType, folder: ClusterFolder) -> CoreV1Api:
+def _api(engine: ModuleType, folder: ClusterFolder, node: str) -> CoreV1Api:
     if not hasattr(engine, "power"):
         raise LabError(
             "the machines of this cluster are not labkit's", "labkit up --nodes 3 makes a cluster of its own"
@@ -100,6 +98,10 @@ def _api(engine: ModuleType, folder: ClusterFolder) -> CoreV1Api:
     found = engine.status(folder)
     if found["state"] not in ("running", "degraded"):
         raise LabError(f"the cluster {folder.root.name!r} is {found['state']}", f"labkit up --name {folder.root.name}")
+    if node not in found["nodes"]:
+        raise LabError(
+            f"the cluster {folder.root.name!r} has no node {node!r}", f"its nodes: {', '.join(found['nodes'])}"
+        )
     return _core(folder)
 
 
@@ -107,12 +109,6 @@ def _core(folder: ClusterFolder) -> CoreV1Api:
     from kubernetes import client, config  # here: it takes half a second
 
     return client.CoreV1Api(config.new_client_from_config(str(folder.kubeconfig)))
-
-
-def _find(core: CoreV1Api, folder: ClusterFolder, node: str) -> None:
-    names = sorted(found.metadata.name for found in core.list_node().items)
-    if node not in names:
-        raise LabError(f"the cluster {folder.root.name!r} has no node {node!r}", f"its nodes: {', '.join(names)}")
 
 
 def _until(core: CoreV1Api, node: str, holds: Callable[[str], bool], what: str) -> None:

@@ -19,13 +19,13 @@ ACCESS = Path(__file__).parents[1] / "workflows" / "access.yaml"
 
 
 @contextmanager
-def running_cluster(root: Path, portable: bool = False) -> Iterator[ClusterFolder]:
+def running_cluster(root: Path, portable: bool = False, **options: Any) -> Iterator[ClusterFolder]:
     """An embedded cluster of its own below `root`; afterwards nothing of it may be left."""
     folder = ClusterFolder(root / "c")
     before = os.environ.get("LABKIT_PORTABLE")
     os.environ["LABKIT_PORTABLE"] = "1" if portable else "0"
     try:
-        engine.up(folder)
+        engine.up(folder, **options)
     finally:
         if before is None:
             del os.environ["LABKIT_PORTABLE"]

@@ -27,12 +27,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from labkit.embedded import machines
 from labkit.embedded.api import kubelet_client, options, portforward
 from labkit.embedded.resources import PODS
 from labkit.embedded.status import ApiError, bad_request, cause
 from labkit.paths import ClusterFolder
 
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
+KUBELET = "127.0.0.1:10250"  # where it would be on a real node
 POD = "/api/v1/namespaces/{namespace}/pods/{name}"
 STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 PULL = {
@@ -71,6 +73,13 @@ def _path(verb: str, pod: Mapping[str, Any], *more: str) -> str:
 
 def _socket(request: HTTPConnection) -> Any:
     return ClusterFolder(request.app.state.home).kubelet_socket
+
+
+def _reach(request: HTTPConnection, pod: Mapping[str, Any], asked: str = "") -> None:
+    """Refuse what the pod's kubelet would have to answer where its machine is off; `asked` is what it would be asked for."""
+    if machines.is_off(ClusterFolder(request.app.state.home), pod["spec"]["nodeName"]):
+        what = f'Get "https://{KUBELET}{asked}"' if asked else "error dialing backend"
+        raise ApiError(500, "", f"{what}: dial tcp {KUBELET}: connect: no route to host")
 
 
 # -- log -------------------------------------------------------------------------------------------------------------
@@ -126,6 +135,7 @@ async def log(request: Request) -> Response:
     if not pod["spec"].get("nodeName"):
         return Response(status_code=204)  # nobody has written one yet
     _check_log(pod, container, ("previous", "true") in query)
+    _reach(request, pod, _path("containerLogs", pod, container))
     opened = kubelet_client.get(
         _socket(request), _path("logs", pod, container), [("uid", pod["metadata"]["uid"]), *query]
     )
@@ -157,6 +167,7 @@ async def _run(socket: WebSocket, verb: str, command: kubelet_client.Query) -> N
     query = socket.query_params
     container = _container(pod, query.get("container", ""))
     _scheduled(pod)
+    _reach(socket, pod)
     if verb == "exec" and not command:
         raise bad_request("you must specify at least one command for the container")
     flags = [n for n in ("stdin", "stdout", "stderr", "tty") if options.flag(query, n)]
@@ -170,6 +181,7 @@ async def _run(socket: WebSocket, verb: str, command: kubelet_client.Query) -> N
 async def port_forward(socket: WebSocket) -> None:
     pod = _pod(socket)
     _scheduled(pod)
+    _reach(socket, pod)
     ports = [p for text in socket.query_params.getlist("ports") for p in text.split(",")]
     for port in ports:
         if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):

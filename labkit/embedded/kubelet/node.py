@@ -39,7 +39,7 @@ def capacity(home: Path, machine: Machine) -> Object:
     memory = quantity.whole(machine.memory) if machine.memory else psutil.virtual_memory().total
     return {
         "cpu": str(machine.cpus or cores()),
-        "memory": f"{memory // 1024}Ki",
+        "memory": quantity.canonical(f"{memory // 1024}Ki"),
         "pods": str(PODS),
         "ephemeral-storage": f"{shutil.disk_usage(home).total // 1024}Ki",
     }

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.embedded import controllers
-from labkit.embedded.controllers import nodes
+from labkit.embedded import controllers, machines
+from labkit.embedded.controllers import nodes, podgc
 from labkit.embedded.resources import CLAIMS, CONFIGMAPS, DEPLOYMENTS, NAMESPACES, NODES, PODS, SERVICEACCOUNTS
 from labkit.embedded.status import ApiError
 from labkit.paths import ClusterFolder
@@ -139,3 +139,52 @@ def test_a_dead_kubelet_loses_its_pods_and_a_new_one_gets_new_ones(cluster: Clus
         cluster.settle()
         assert cluster.store.get(PODS, "default", "c")["spec"]["nodeName"] == "labkit"
         assert "taints" not in cluster.store.get(NODES, "", "labkit")["spec"]
+
+
+def test_the_pods_of_a_node_that_is_no_more_go_after_a_quarantine(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.add_node("other")
+    cluster.create(PODS, cluster.pod("a", nodeName="other"))
+    cluster.play_all()
+    cluster.store.delete(NODES, "", "other")
+    assert (cluster.settle() or 0) <= podgc.QUARANTINE
+    assert [p["metadata"]["name"] for p in cluster.pods()] == ["a"], "the node may come back"
+    seen = []
+    cluster.store.watch(lambda event: seen.append(event.object) if event.resource is PODS else None)
+    monkeypatch.setattr(podgc, "QUARANTINE", 0.0)
+    cluster.settle()
+    assert cluster.pods() == []
+    assert seen[0]["status"]["phase"] == "Failed"
+    reasons = {c["type"]: (c.get("reason"), c.get("message")) for c in seen[0]["status"]["conditions"]}
+    assert reasons["DisruptionTarget"] == ("DeletionByPodGC", "PodGC: node no longer exists")
+
+
+def test_pods_stay_on_a_silent_node_until_somebody_vouches_that_it_is_off(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "ca.crt").write_text("CERTIFICATE")
+    folder = ClusterFolder(tmp_path)
+    cluster.controllers = controllers.build(folder)
+    with (tmp_path / "run" / "kubelet.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        cluster.add_node("other")
+        cluster.create(PODS, cluster.pod("a", nodeName="other"))
+        cluster.create(PODS, cluster.pod("b", nodeName="labkit"))
+        cluster.play_all()
+        machines.switch(folder, "other", on=False)
+        cluster.settle()
+        lost = cluster.store.get(PODS, "default", "a")
+        assert lost["status"]["phase"] == "Running"
+        assert ("Warning", "NodeNotReady", "Node is not ready") in cluster.events("a")
+        assert not [event for event in cluster.events("b") if event[1] == "NodeNotReady"]
+        node = cluster.store.get(NODES, "", "other")
+        assert {(c["type"], c["status"]) for c in node["status"]["conditions"]} == {
+            (kind, "Unknown") for kind in ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")}  # fmt: skip
+        cluster.store.delete(PODS, "default", "a")
+        cluster.settle()
+        assert cluster.store.find(PODS, "default", "a"), "its kubelet has not said that it is gone"
+        node = cluster.store.get(NODES, "", "other")
+        node["spec"]["taints"].append({"key": podgc.OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"})
+        cluster.store.update(NODES, node)
+        cluster.settle()
+        assert [p["metadata"]["name"] for p in cluster.pods()] == ["b"]

@@ -1,0 +1,338 @@
+"""Machines that fail, on a whole cluster of three nodes: what becomes of them, of their pods, and of the work in them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from clusters import Kube, container, let_workflows_run, phase, running_cluster
+from kubernetes import client, config, watch
+
+from labkit import nodes
+from labkit.embedded import engine, machines
+from labkit.paths import ClusterFolder
+
+HOST = "kubernetes.io/hostname"
+NAMES = ["labkit", "labkit-2", "labkit-3"]
+UNREACHABLE = "node.kubernetes.io/unreachable"
+SOON = [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]
+NEVER = [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}]
+KUBECTL = Path(sys.executable).parent / "kubectl"
+Object = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFolder]:
+    root = tmp_path_factory.mktemp("three")
+    with running_cluster(root, nodes=3, node_cpus=2, node_memory="4Gi") as found:
+        yield found
+
+
+@pytest.fixture
+def kube(folder: ClusterFolder, request: pytest.FixtureRequest) -> Iterator[Kube]:
+    """A namespace of its own for each test, after which all machines have power and take pods."""
+    name = f"t{zlib.crc32(request.node.name.encode())}"
+    core = client.CoreV1Api(config.new_client_from_config(str(folder.kubeconfig)))
+    core.create_namespace({"metadata": {"name": name}})
+    yield Kube(folder, name)
+    for node in NAMES:
+        nodes.start(engine, folder, node)
+        core.patch_node(node, {"spec": {"unschedulable": None}})
+    core.delete_namespace(name)
+
+
+def node_until(kube: Kube, name: str, holds: Callable[[Object], Any], seconds: int = 20) -> Object:
+    options = {"field_selector": f"metadata.name={name}", "timeout_seconds": seconds}
+    for event in watch.Watch().stream(kube.core.list_node, **options):
+        if holds(event["raw_object"]):
+            return event["raw_object"]
+    raise AssertionError(f"the node {name} within {seconds} s")
+
+
+def ready(obj: Object) -> str:
+    return next((c["status"] for c in obj["status"].get("conditions", []) if c["type"] == "Ready"), "")
+
+
+def deployment(kube: Kube, replicas: int, **spec: Any) -> None:
+    template = {"metadata": {"labels": {"app": "web"}},
+                "spec": {"terminationGracePeriodSeconds": 0, "tolerations": SOON,
+                         "containers": [{"name": "main", "image": "busybox", "command": ["sleep", "1000"]}]} | spec}  # fmt: skip
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template}}  # fmt: skip
+    client.AppsV1Api(kube.api).create_namespaced_deployment(kube.namespace, body)
+    available(kube, replicas)
+
+
+def available(kube: Kube, replicas: int, seconds: int = 20) -> None:
+    apps = client.AppsV1Api(kube.api)
+    for event in watch.Watch().stream(apps.list_namespaced_deployment, kube.namespace, timeout_seconds=seconds):
+        status = event["object"].status
+        if (status.ready_replicas, status.replicas, status.unavailable_replicas) == (replicas, replicas, None):
+            return
+    raise AssertionError(f"not {replicas} replicas within {seconds} s")
+
+
+def live(kube: Kube) -> Counter[str]:
+    """How many pods run on which node."""
+    pods = kube.core.list_namespaced_pod(kube.namespace).items
+    return Counter(p.spec.node_name for p in pods if p.status.phase == "Running" and not p.metadata.deletion_timestamp)
+
+
+def program_of(kube: Kube, name: str) -> psutil.Process:
+    record = kube.folder.pods / kube.get(name)["metadata"]["uid"] / "containers" / "main" / "process.json"
+    return psutil.Process(int(record.read_text().split(":")[1].split(",")[0]))
+
+
+def kubectl(kube: Kube, *words: str) -> str:
+    environment = os.environ | {"KUBECONFIG": str(kube.folder.kubeconfig)}
+    done = subprocess.run([KUBECTL, *words], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_node_has_its_own_size_lease_and_name(kube: Kube) -> None:
+    found = {node.metadata.name: node for node in kube.core.list_node().items}
+    assert sorted(found) == NAMES
+    leases = client.CoordinationV1Api(kube.api).list_namespaced_lease("kube-node-lease").items
+    assert sorted(lease.metadata.name for lease in leases) == NAMES
+    for name, node in found.items():
+        assert node.metadata.labels[HOST] == name
+        for size in (node.status.capacity, node.status.allocatable):
+            assert (size["cpu"], size["memory"], size["pods"]) == ("2", "4Gi", "110")
+            assert "ephemeral-storage" in size
+    assert [n for n in NAMES if "node-role.kubernetes.io/control-plane" in found[n].metadata.labels] == ["labkit"]
+    big = {"container": {"resources": {"requests": {"cpu": "3"}}}}
+    kube.pod("big", ["true"], **big)
+    (words,) = kube.events("big", "FailedScheduling")
+    assert words.startswith("0/3 nodes are available: 3 Insufficient cpu. ")
+
+
+def test_a_machine_s_pods_end_with_it_and_nobody_confirms_that(kube: Kube) -> None:
+    kube.pod("lost", ["sh", "-c", "trap '' TERM; sleep 1000"], nodeSelector={HOST: "labkit-2"}, tolerations=SOON)
+    kube.running("lost")
+    program = program_of(kube, "lost")
+    lease = client.CoordinationV1Api(kube.api).read_namespaced_lease("labkit-2", "kube-node-lease").spec.renew_time
+    engine.power(kube.folder, "labkit-2", on=False)
+    assert not program.is_running() or program.status() == psutil.STATUS_ZOMBIE
+    node = node_until(kube, "labkit-2", lambda n: ready(n) == "Unknown")
+    assert {(t["key"], t["effect"]) for t in node["spec"]["taints"]} == {
+        (UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")}  # fmt: skip
+    pod = kube.until("lost", lambda p: ready(p) == "False")
+    assert (phase(pod), "running" in container(pod)["state"]) == ("Running", True), "nobody is there to say otherwise"
+    assert kube.events("lost", "NodeNotReady") == ["Node is not ready"]
+    pod = kube.until("lost", lambda p: p["metadata"].get("deletionTimestamp"))
+    assert [c["reason"] for c in pod["status"]["conditions"] if c["type"] == "DisruptionTarget"] == [
+        "DeletionByTaintManager"
+    ]
+    again = client.CoordinationV1Api(kube.api).read_namespaced_lease("labkit-2", "kube-node-lease").spec.renew_time
+    assert again == lease
+    engine.power(kube.folder, "labkit-2", on=True)
+    kube.gone("lost")
+    assert ready(node_until(kube, "labkit-2", lambda n: "taints" not in n["spec"])) == "True"
+
+
+def test_after_its_machine_is_back_a_pod_runs_again_if_its_policy_says_so(kube: Kube) -> None:
+    place = {"nodeSelector": {HOST: "labkit-3"}, "tolerations": NEVER}
+    kube.pod("again", ["sleep", "1000"], restartPolicy="Always", **place)
+    kube.pod("once", ["sleep", "1000"], **place)
+    for name in ("again", "once"):
+        kube.running(name)
+    engine.power(kube.folder, "labkit-3", on=False)
+    node_until(kube, "labkit-3", lambda n: ready(n) == "Unknown")
+    engine.power(kube.folder, "labkit-3", on=True)
+    pod = kube.until("again", lambda p: container(p)["restartCount"] == 1 and ready(p) == "True")
+    assert container(pod)["lastState"]["terminated"]["exitCode"] == 137
+    assert container(kube.ended("once"))["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
+
+
+def test_replicas_come_back_elsewhere_at_once(kube: Kube) -> None:
+    deployment(kube, 6, tolerations=[])
+    assert live(kube) == dict.fromkeys(NAMES, 2)
+    words = str(nodes.stop(engine, kube.folder, "labkit-2"))
+    assert words == "node labkit-2 is off: NotReady; 2 pods were lost"
+    available(kube, 6)
+    assert live(kube) == {"labkit": 3, "labkit-3": 3}
+    assert str(nodes.stop(engine, kube.folder, "labkit-2")).endswith("no pods were lost"), "again: the same"
+    assert str(nodes.start(engine, kube.folder, "labkit-2")) == "node labkit-2 is on: Ready"
+    assert kube.core.read_node("labkit-2").spec.taints is None
+
+
+def test_replicas_leave_a_silent_machine_when_their_patience_ends(kube: Kube) -> None:
+    deployment(kube, 3, terminationGracePeriodSeconds=1)
+    engine.power(kube.folder, "labkit-3", on=False)
+    node_until(kube, "labkit-3", lambda n: ready(n) == "Unknown")
+    for event in watch.Watch().stream(kube.core.list_namespaced_pod, kube.namespace, timeout_seconds=20):
+        if event["object"].metadata.deletion_timestamp:
+            break
+    available(kube, 3)
+    assert sum(live(kube).values()) == 3
+    assert "labkit-3" not in live(kube)
+    terminating = [p for p in kube.core.list_namespaced_pod(kube.namespace).items if p.metadata.deletion_timestamp]
+    assert [p.spec.node_name for p in terminating] == ["labkit-3"], (
+        "until the machine is back, or somebody vouches for it"
+    )
+
+
+def test_cordon_and_drain_move_the_pods(kube: Kube) -> None:
+    deployment(kube, 3)
+    kubectl(kube, "cordon", "labkit-2")
+    kubectl(kube, "drain", "labkit-3", "--timeout=30s")
+    available(kube, 3)
+    assert live(kube) == {"labkit": 2, "labkit-2": 1}
+    kubectl(kube, "drain", "labkit", "labkit-2", "--timeout=30s")
+    pods = kube.core.list_namespaced_pod(kube.namespace).items
+    assert [p.spec.node_name for p in pods] == [None] * 3
+    words = kube.events(pods[0].metadata.name, "FailedScheduling")[0]
+    assert words.startswith("0/3 nodes are available: 3 node(s) were unschedulable. ")
+    kubectl(kube, "uncordon", "labkit-2")
+    available(kube, 3)
+    assert live(kube) == {"labkit-2": 3}
+
+
+def test_a_claim_stays_on_its_machine_with_what_is_in_it(kube: Kube) -> None:
+    resources = {"requests": {"storage": "1Gi"}}
+    kube.core.create_namespaced_persistent_volume_claim(
+        kube.namespace,
+        {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": resources}},
+    )
+    data = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}],
+            "container": {"volumeMounts": [{"name": "d", "mountPath": "/data"}]}}  # fmt: skip
+    kube.pod("writes", ["sh", "-c", "echo kept > /data/file"], **data, nodeSelector={HOST: "labkit-3"})
+    kube.ended("writes")
+    nodes.stop(engine, kube.folder, "labkit-3")
+    kube.pod("reads", ["cat", "/data/file"], **data)
+    (words,) = kube.events("reads", "FailedScheduling")
+    assert words.startswith(
+        "0/3 nodes are available: 1 node(s) had untolerated taint(s), "
+        "2 node(s) didn't match PersistentVolume's node affinity. "
+    )
+    nodes.start(engine, kube.folder, "labkit-3")
+    kube.ended("reads")
+    assert kube.log("reads") == "kept\n"
+
+
+def test_a_training_goes_on_when_a_worker_s_machine_fails(kube: Kube) -> None:
+    def replica(command: str, node: str) -> Object:
+        main = {"name": "tensorflow", "image": "busybox", "command": ["sh", "-c", command]}
+        only = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": HOST, "operator": "In", "values": node.split()}]}]}}}  # fmt: skip
+        return {
+            "replicas": 1,
+            "restartPolicy": "ExitCode",
+            "template": {"spec": {"containers": [main], "affinity": only}},
+        }
+
+    chief = "until [ -e /tmp/done ]; do sleep 0.05; done"
+    replicas = {"Chief": replica(chief, "labkit"), "Worker": replica("sleep 1000", "labkit-2 labkit-3")}
+    jobs = client.CustomObjectsApi(kube.api)
+    kind = ("kubeflow.org", "v1", kube.namespace, "tfjobs")
+    body = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": "job"},
+            "spec": {"tfReplicaSpecs": replicas, "runPolicy": {"cleanPodPolicy": "Running"}}}  # fmt: skip
+    jobs.create_namespaced_custom_object(*kind, body)
+    kube.running("job-chief-0")
+    before = kube.running("job-worker-0")
+    nodes.stop(engine, kube.folder, before["spec"]["nodeName"])
+    after = kube.until(
+        "job-worker-0", lambda p: p["metadata"]["uid"] != before["metadata"]["uid"] and phase(p) == "Running"
+    )
+    assert {before["spec"]["nodeName"], after["spec"]["nodeName"]} == {"labkit-2", "labkit-3"}
+    chief_root = kube.folder.pods / kube.get("job-chief-0")["metadata"]["uid"] / "containers" / "tensorflow" / "root"
+    (chief_root / "tmp" / "done").touch()
+    kube.ended("job-chief-0")
+    for event in watch.Watch().stream(jobs.list_namespaced_custom_object, *kind, timeout_seconds=20):
+        states = {c["type"]: c["status"] for c in event["object"]["status"].get("conditions", [])}
+        if states.get("Succeeded") == "True":
+            return
+    raise AssertionError("the job does not succeed")
+
+
+def test_a_workflow_carries_on_elsewhere(kube: Kube) -> None:
+    let_workflows_run(kube.api, kube.namespace)
+    second = {"matchExpressions": [{"key": HOST, "operator": "In", "values": ["labkit-2"]}]}
+    wish = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": second}]}
+    script = f"[ $0 = 0 ] && sleep 1000; echo {'{{pod.name}}'}"
+    work = {"name": "work", "retryStrategy": {"limit": "2", "retryPolicy": "Always"}, "affinity": {"nodeAffinity": wish},
+            "container": {"image": "busybox", "command": ["sh", "-c", script], "args": ["{{retries}}"]}}  # fmt: skip
+    body = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "drill"},
+            "spec": {"entrypoint": "work", "templates": [work]}}  # fmt: skip
+    flows = client.CustomObjectsApi(kube.api)
+    kind = ("argoproj.io", "v1alpha1", kube.namespace, "workflows")
+    flows.create_namespaced_custom_object(*kind, body)
+    for event in watch.Watch().stream(kube.core.list_namespaced_pod, kube.namespace, timeout_seconds=20):
+        if event["object"].status.phase == "Running":
+            break
+    nodes.stop(engine, kube.folder, event["object"].spec.node_name)
+    for event in watch.Watch().stream(flows.list_namespaced_custom_object, *kind, timeout_seconds=30):
+        found = event["object"].get("status", {})
+        if found.get("phase") in ("Succeeded", "Failed", "Error"):
+            break
+    attempts = sorted((n for n in found["nodes"].values() if n["type"] == "Pod"), key=lambda n: n["startedAt"])
+    first, second = attempts
+    assert (first["phase"], first["message"], first["hostNodeName"]) == ("Error", "pod deleted", "labkit-2")
+    assert (found["phase"], second["phase"]) == ("Succeeded", "Succeeded")
+    assert second["hostNodeName"] != "labkit-2"
+
+
+def test_a_machine_stays_off_whatever_daemon_is_killed_and_up_gives_it_power(kube: Kube) -> None:
+    kube.pod("pod", ["sleep", "1000"], nodeSelector={HOST: "labkit-2"}, tolerations=NEVER)
+    kube.running("pod")
+    engine.power(kube.folder, "labkit-2", on=False)
+    kube.until("pod", lambda p: ready(p) == "False")
+    server = engine.daemon(kube.folder, "server").pid
+    os.kill(server, signal.SIGKILL)
+    while engine.daemon(kube.folder, "server").pid in (0, server):
+        time.sleep(0.02)
+    engine._await_server(kube.folder, engine.read_info(kube.folder)["port"])
+    assert ready(kube.api.sanitize_for_serialization(kube.core.read_node("labkit-2"))) == "Unknown"
+    kubelet = psutil.Process(engine.daemon(kube.folder, "kubelet").pid)
+    kubelet.kill()
+    kubelet.wait(10)
+    engine._start_kubelet(kube.folder)
+    node_until(kube, "labkit-3", lambda n: ready(n) == "True")
+    found = engine.status(kube.folder)
+    assert (found["state"], found["nodes"]) == ("degraded", dict.fromkeys(NAMES, "running") | {"labkit-2": "stopped"})
+    assert ready(kube.api.sanitize_for_serialization(kube.core.read_node("labkit-2"))) == "Unknown"
+    assert phase(kube.get("pod")) == "Running"
+    engine.up(kube.folder)
+    node_until(kube, "labkit-2", lambda n: ready(n) == "True")
+    assert engine.status(kube.folder)["state"] == "running"
+    assert phase(kube.ended("pod")) == "Failed", "its machine was off, and its policy is Never"
+
+
+def test_a_switch_whose_setter_was_killed_is_seen_all_the_same(kube: Kube) -> None:
+    kube.pod("pod", ["sleep", "1000"], nodeSelector={HOST: "labkit-3"})
+    kube.running("pod")
+    program = program_of(kube, "pod")
+    machines.switch(kube.folder, "labkit-3", on=False)
+    program.wait(10)
+    node_until(kube, "labkit-3", lambda n: ready(n) == "Unknown")
+    machines.switch(kube.folder, "labkit-3", on=True)
+    node_until(kube, "labkit-3", lambda n: ready(n) == "True")
+
+
+def test_a_node_that_was_deleted_while_off_registers_again(kube: Kube) -> None:
+    engine.power(kube.folder, "labkit-2", on=False)
+    node_until(kube, "labkit-2", lambda n: ready(n) == "Unknown")
+    kube.core.delete_node("labkit-2")
+    nodes.start(engine, kube.folder, "labkit-2")
+    assert ready(kube.api.sanitize_for_serialization(kube.core.read_node("labkit-2"))) == "True"
+
+
+def test_a_log_of_a_machine_that_is_off_can_not_be_had(kube: Kube) -> None:
+    kube.pod("pod", ["sh", "-c", "echo said; sleep 1000"], nodeSelector={HOST: "labkit-2"}, tolerations=NEVER)
+    kube.running("pod")
+    engine.power(kube.folder, "labkit-2", on=False)
+    with pytest.raises(client.ApiException) as refused:
+        kube.log("pod")
+    assert refused.value.status == 500
+    assert "no route to host" in refused.value.body
