@@ -24,23 +24,26 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 MOST = 20  # nodes of a cluster
+LEAST = 2**20  # bytes of memory of a node
 PATIENCE = 180  # seconds: a real cluster believes in a silent node for 40 to 50 s, and a machine takes some to start
 TAINT = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a node: `state` is its Ready condition's in kubectl's words, `pods` how many it lost."""
+    """What became of a node: whether it has power, how many `pods` it lost, and whether it was the `last` one with power."""
 
     node: str
     on: bool
     pods: int = 0
+    last: bool = False
 
     def __str__(self) -> str:
         if self.on:
             return f"node {self.node} is on: Ready"
         lost = "1 pod was" if self.pods == 1 else f"{self.pods or 'no'} pods were"
-        return f"node {self.node} is off: NotReady; {lost} lost"
+        alone = "; no other node is on: pods wait until one is" if self.last else ""
+        return f"node {self.node} is off: NotReady; {lost} lost{alone}"
 
 
 def check(nodes: int | None = None, node_cpus: int | None = None, node_memory: str | None = None, **_: Any) -> None:
@@ -51,11 +54,12 @@ def check(nodes: int | None = None, node_cpus: int | None = None, node_memory: s
         raise LabError(f"--node-cpus {node_cpus}: a node has at least one CPU", "labkit up --nodes 3 --node-cpus 2")
     if node_memory is not None:
         try:
-            enough = quantity.parse(node_memory) >= 1
+            enough = quantity.parse(node_memory) >= LEAST
         except ValueError:
             enough = False
         if not enough:
-            raise LabError(f"--node-memory {node_memory}: this is no quantity of memory", "as in --node-memory 4Gi")
+            words = f"--node-memory {node_memory}: a node has at least 1Mi, as a quantity of Kubernetes"
+            raise LabError(words, "as in --node-memory 4Gi")
 
 
 def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
@@ -67,7 +71,8 @@ def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     _until(core, node, lambda state: state != "True", "does not become NotReady")
     _remember(folder, _out_of_service(folder) | {node})
     _change_taints(core, node, lambda taints: [*taints, TAINT])
-    return Change(node, on=False, pods=sum(_loses(pod) for pod in pods))
+    last = "running" not in engine.status(folder)["nodes"].values()
+    return Change(node, on=False, pods=sum(_loses(pod) for pod in pods), last=last)
 
 
 def start(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:

@@ -140,10 +140,10 @@ def _machines(info: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     if not info:
         return {"nodes": 1} | {name: value for name, value in asked.items() if value is not None}
     has = {"nodes": 1} | {name: info[name] for name in asked if name in info}
+    words = {"nodes": "nodes", "node_cpus": "CPUs of a node", "node_memory": "memory of a node"}
     for name, value in asked.items():
         if value not in (None, has.get(name)):
-            words = name.replace("_", " ")
-            what = f"{words} {has[name]}" if name in has else f"all of this machine on each node, not {words} {value}"
+            what = f"{words[name]} {has.get(name) or 'as this machine has'}"
             raise LabError(f"the cluster is there already, with {what}", "labkit down --purge, then up again")
     return has
 
