@@ -55,6 +55,13 @@ class Bundle:
             raise LabError(f"the bundle {folder} is not finished", f"labkit bundle create {folder} goes on with it")
         return cls(folder, content)
 
+    @classmethod
+    def remembered(cls, given: str | Path | None, before: str | None) -> Bundle | None:
+        """The bundle given or in $LABKIT_BUNDLE, else that of `before`, if the stick is still in."""
+        if not given and not os.environ.get(VARIABLE) and before and (Path(before) / "SHA256SUMS").is_file():
+            given = before
+        return cls.of(given)
+
     @property
     def kind(self) -> Path:
         """The kind program for this bundle's architecture, made executable where the stick's file system lost that."""

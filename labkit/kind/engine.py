@@ -45,10 +45,12 @@ def up(
     own(folder.root)
     own(folder.run)
     with _alone(folder) as lock:
-        source = Bundle.of(bundle)
+        source = Bundle.remembered(bundle, embedded.read_info(folder).get("bundle"))
         if source:
             source.unpack_datasets()  # first: the lab image holds them, and is stale where they differ
         info = _created(folder, _wanted(folder, port, nodes, source, kubernetes, node_cpus, node_memory), source, lock)
+        if source:
+            _remember(folder, info, bundle=str(source.folder))
         name, kube = info["kind"], Kube(access.admin(folder))
         with stage("nodes ready"):
             running = _start(name)
@@ -57,7 +59,7 @@ def up(
             routes.lay(kube, running)
         _remember(folder, info, images=_load(info, source))
         with stage("operators installed"):
-            _remember(folder, info, applied=_install(folder, kube, source, info.get("applied", "")))
+            _remember(folder, info, applied=_install(folder, kube, source, info))
         with stage("everything ready"):
             machines.await_pods(kube, name, started)
         _remember(folder, info, complete=True)
@@ -154,12 +156,14 @@ def _load(info: Info, bundle: Bundle | None) -> dict[str, str]:
     return images.load([*names, versions.LAB], info["kind"], info["images"])
 
 
-def _install(folder: ClusterFolder, kube: Kube, bundle: Bundle | None, applied: str) -> str:
+def _install(folder: ClusterFolder, kube: Kube, bundle: Bundle | None, info: Info) -> str:
     """Have the operators, the owner's account and the artifact store; what identifies the operators' manifests, which are
-    not applied again (3 MB of them) where `applied` says the same and the Deployments are there."""
+    not applied again (3 MB of them) where `info` says the same and the Deployments are there. What came from a bundle that
+    is out of reach by now stays as it is."""
     access.grant(folder, kube)
     _schedulable(kube)
-    wanted = manifests.fingerprint(bundle)
+    applied = info.get("applied", "")
+    wanted = applied if info.get("bundle") and not bundle and applied else manifests.fingerprint(bundle)
     there = kube("get", "deployments", "-A", "-o", "jsonpath={.items[*].metadata.name}").split()
     if applied != wanted or not {"training-operator", "workflow-controller", "argo-server"} <= set(there):
         for name in manifests.OPERATORS:

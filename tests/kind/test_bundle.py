@@ -11,7 +11,7 @@ import pytest
 from labkit import doctor
 from labkit.errors import LabError
 from labkit.kind import manifests, versions, wheels
-from labkit.kind.bundle import Bundle
+from labkit.kind.bundle import VARIABLE, Bundle
 from labkit.kind.bundling import _Maker
 
 
@@ -146,3 +146,15 @@ def test_the_table_and_the_kustomizations_name_the_same_releases() -> None:
 def test_bundle_json_is_json(tmp_path: Path) -> None:
     bundle = small(tmp_path, manifests__one="first")
     assert json.loads((tmp_path / "bundle.json").read_text()) == bundle.content
+
+
+def test_a_cluster_remembers_its_bundle_for_as_long_as_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    made = small(tmp_path / "stick", note="x")
+    assert Bundle.remembered(None, str(made.folder)) == made
+    assert Bundle.remembered(None, str(tmp_path / "pulled out")) is None
+    assert Bundle.remembered(None, None) is None
+    with pytest.raises(LabError, match="is no bundle"):
+        Bundle.remembered(tmp_path / "other", str(made.folder))
