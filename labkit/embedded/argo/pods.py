@@ -11,7 +11,7 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
-from labkit.embedded.argo import arguments, gotext, names, repository, templating
+from labkit.embedded.argo import arguments, gotext, hosts, names, repository, templating
 from labkit.embedded.argo.operation import Object, Operation, OperationError
 from labkit.embedded.argo.spec import merge
 from labkit.embedded.resources import PODS
@@ -108,6 +108,7 @@ def _pod(op: Operation, call: Call, node: Object, template: Object, limit: int |
         pod["spec"] = _patched(op, template, pod["spec"], values)
     except templating.TemplateError as error:
         raise OperationError(str(error)) from None
+    hosts.avoid(op, node, template, _around(op, call), pod["spec"])
     return pod
 
 
@@ -214,7 +215,7 @@ def _metadata(op: Operation, call: Call, node: Object, template: Object) -> Obje
 
 def _placement(op: Operation, call: Call, template: Object) -> Object:
     """Where and how the pod is scheduled: the template's word, that of the template around it, the workflow's."""
-    around = op.running[call.boundary][0] if call.boundary in op.running else {}
+    around = _around(op, call)
     found: Object = {}
     for field in ("nodeSelector", "affinity", "tolerations"):
         found[field] = template.get(field) or around.get(field) or op.spec.get(field)
@@ -225,6 +226,11 @@ def _placement(op: Operation, call: Call, template: Object) -> Object:
     for field in ("hostNetwork", "dnsPolicy", "dnsConfig", "imagePullSecrets"):
         found[field] = op.spec.get(field)
     return {k: v for k, v in found.items() if v}
+
+
+def _around(op: Operation, call: Call) -> Object:
+    """The steps or dag template in which the call stands."""
+    return op.running[call.boundary][0] if call.boundary in op.running else {}
 
 
 def _account(op: Operation, template: Object) -> Object:

@@ -33,8 +33,6 @@ def of_template(template: Object) -> str:
     for field, hint in _OF_TEMPLATES.items():
         if template.get(field):
             return _words(f"{where}.{field}", hint)
-    if (template.get("retryStrategy") or {}).get("affinity"):
-        return _words(f"{where}.retryStrategy.affinity", "there is one node")
     for artifact in ((template.get("outputs") or {}).get("artifacts")) or ():
         if artifact.get("artifactGC"):
             return _words(f"{where}.outputs.artifacts.{artifact.get('name')}.artifactGC", "")
@@ -46,8 +44,6 @@ def of_spec(spec: Object) -> str:
     for field, hint in _OF_SPECS.items():
         if spec.get(field):
             return _words(f"spec.{field}", hint)
-    if (spec.get("retryStrategy") or {}).get("affinity"):
-        return _words("spec.retryStrategy.affinity", "there is one node")
     return _of_locks("spec.synchronization", spec.get("synchronization"))
 
 

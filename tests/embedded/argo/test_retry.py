@@ -151,3 +151,46 @@ def test_the_workflows_own_strategy_holds_for_all_its_pods() -> None:
     play.run(lambda pod: 1)
     assert [name for name in play.nodes if name.endswith(")")]
     assert play.phase == "Failed"
+
+
+def run_with_hosts(play: Play) -> list[Object]:
+    """Run it with every pod failing on a node of its own; the pods' affinities."""
+    seen: list[Object] = []
+
+    def program(pod: Object) -> int:
+        seen.append(pod["spec"].get("affinity") or {})
+        pod["spec"]["nodeName"] = f"node-{len(seen)}"
+        pod["metadata"] = play.store.update(PODS, pod)["metadata"]
+        return 1
+
+    play.run(program)
+    return seen
+
+
+def excluded(affinity: Object) -> list[Object]:
+    required = affinity.get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    return [rule for term in required.get("nodeSelectorTerms", ()) for rule in term["matchExpressions"]]
+
+
+def test_an_attempt_stays_away_from_where_earlier_ones_failed() -> None:
+    play = Play(spec({"limit": "2", "affinity": {"nodeAntiAffinity": {}}}))
+    host = {"key": "kubernetes.io/hostname", "operator": "NotIn"}
+    assert [excluded(a) for a in run_with_hosts(play)] == [
+        [], [host | {"values": ["node-1"]}], [host | {"values": ["node-2", "node-1"]}]]  # fmt: skip
+
+
+def test_where_failed_attempts_were_is_added_to_the_template_s_own_affinity() -> None:
+    fast = {"key": "disk", "operator": "In", "values": ["ssd"]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [fast]}]}}
+    wanted = spec({"limit": "1", "affinity": {"nodeAntiAffinity": {}}})
+    wanted["templates"][0]["affinity"] = {"nodeAffinity": required}
+    host = {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["node-1"]}
+    assert [excluded(a) for a in run_with_hosts(Play(wanted))] == [[fast], [fast, host]]
+
+
+def test_a_step_stays_away_from_where_the_group_that_is_tried_again_has_failed() -> None:
+    group = {"name": "main", "steps": [[{"name": "a", "template": "work"}]],
+             "retryStrategy": {"limit": "1", "affinity": {"nodeAntiAffinity": {}}}}  # fmt: skip
+    play = Play({"entrypoint": "main", "templates": [group, container("work")]})
+    first, second = (excluded(a) for a in run_with_hosts(play))
+    assert (first, [rule["values"] for rule in second]) == ([], [["node-1"]])
