@@ -12,21 +12,10 @@ import tarfile
 from pathlib import Path
 
 from labkit.errors import LabError
-from labkit.kind import lab_image, nodes, programs, versions
+from labkit.kind import lab_image, nodes, programs, transfer, versions
 from labkit.kind.bundle import Bundle
 from labkit.kind.progress import stage
 from labkit.kind.versions import Image
-
-IMPORT = [
-    "ctr",
-    "--namespace=k8s.io",
-    "images",
-    "import",
-    "--all-platforms",
-    "--digests",
-    "--snapshotter=overlayfs",
-    "-",
-]
 
 
 def image_id(name: str) -> str:
@@ -77,23 +66,8 @@ def load(names: list[str], cluster: str, remembered: dict[str, str]) -> dict[str
         if there and remembered.get(name) == ids[name]:
             continue
         with stage(f"image {name}"):
-            for node in nodes.containers(cluster):
-                _copy(name, node)
+            transfer.send(name, _full(name), nodes.running(cluster))
     return remembered | ids
-
-
-def _copy(name: str, node: str) -> None:
-    """docker save | ctr import, without a file between them."""
-    docker = programs.docker()
-    with subprocess.Popen([docker, "save", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as saving:
-        importing = subprocess.run(
-            [docker, "exec", "-i", node, *IMPORT], stdin=saving.stdout, capture_output=True, text=True, timeout=1200
-        )
-        assert saving.stderr
-        said = saving.stderr.read().decode(errors="replace")
-    if saving.returncode or importing.returncode:
-        words = (said + importing.stderr).strip().splitlines()[-3:]
-        raise LabError(f"image {name} can't be loaded into {node}: {' '.join(words)}", "labkit up tries it again")
 
 
 def load_archive(path: Path, cluster: str) -> str:
@@ -107,7 +81,7 @@ def load_archive(path: Path, cluster: str) -> str:
         ) from error
     for node in nodes.containers(cluster):
         with path.open("rb") as file:
-            programs.run([programs.docker(), "exec", "-i", node, *IMPORT], timeout=1200, stdin=file)
+            programs.run([programs.docker(), "exec", "-i", node, *transfer.IMPORT], timeout=1200, stdin=file)
     return name
 
 

@@ -1,0 +1,148 @@
+"""An image's way from Docker into the nodes: only the layers that a node lacks travel.
+
+`docker save` writes all of an image. containerd takes an OCI layout, and need not be given what it has already: an archive
+of the manifest, the configuration and the missing layers is enough, and a changed labkit is on the nodes in seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from labkit import paths
+from labkit.errors import LabError
+from labkit.kind import programs
+
+IMPORT = [
+    "ctr",
+    "--namespace=k8s.io",
+    "images",
+    "import",
+    "--all-platforms",
+    "--digests",
+    "--snapshotter=overlayfs",
+    "-",
+]
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An archive of `docker save`: `layers` is (digest, member) from below, `config` the image's configuration."""
+
+    archive: tarfile.TarFile
+    config: bytes
+    layers: list[tuple[str, tarfile.TarInfo]]
+
+    @classmethod
+    def read(cls, archive: tarfile.TarFile) -> Saved:
+        said = json.loads(_content(archive, "manifest.json"))[0]
+        config = _content(archive, said["Config"])
+        digests = json.loads(config)["rootfs"]["diff_ids"]
+        return cls(archive, config, list(zip(digests, (_member(archive, p) for p in said["Layers"]), strict=True)))
+
+
+def send(name: str, full: str, nodes: Iterable[str]) -> None:
+    """Bring Docker's image `name` to the nodes, where it is called `full`; LabError with the last words of what failed."""
+    with tempfile.TemporaryDirectory(prefix="labkit-image-", dir=paths.home()) as folder:
+        path = Path(folder) / "image.tar"
+        programs.run([programs.docker(), "save", "--output", str(path), name], timeout=1200)
+        with tarfile.open(path) as archive:
+            saved = Saved.read(archive)
+            for node in nodes:
+                _import(saved, full, node)
+
+
+def _import(saved: Saved, full: str, node: str) -> None:
+    has = set(programs.run([programs.docker(), "exec", node, "ctr", "-n", "k8s.io", "content", "ls", "-q"]).split())
+    command = [programs.docker(), "exec", "-i", node, *IMPORT]
+    with tempfile.TemporaryFile() as words:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words) as process:
+            assert process.stdin
+            with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
+                write(saved, full, process.stdin, has)
+        if process.returncode:
+            words.seek(0)
+            said = " ".join(words.read().decode(errors="replace").strip().splitlines()[-3:])
+            raise LabError(f"image {full} can't be loaded into {node}: {said}", "labkit up tries it again")
+
+
+def write(saved: Saved, full: str, to: IO[bytes], without: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    """Write the image to `to` as an OCI layout, without the layers whose digests are in `without`; closes `to`."""
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": _descriptor(CONFIG, _digest(saved.config), len(saved.config)),
+            "layers": [_descriptor(LAYER, digest, member.size) for digest, member in saved.layers],
+        }
+    )
+    named = {"io.containerd.image.name": full, "org.opencontainers.image.ref.name": full.rpartition(":")[2]}
+    main = _descriptor(MANIFEST, _digest(manifest), len(manifest)) | {"annotations": named}
+    with to, tarfile.open(fileobj=to, mode="w|") as layout:
+        _add(layout, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        _add(layout, "index.json", _json({"schemaVersion": 2, "manifests": [main]}))
+        for content in (manifest, saved.config):
+            _add(layout, _blob(_digest(content)), content)
+        for digest, member in {d: m for d, m in saved.layers if d not in without}.items():
+            entry = tarfile.TarInfo(_blob(digest))
+            entry.size = member.size
+            layout.addfile(entry, saved.archive.extractfile(member))
+
+
+def _member(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
+    """The file of that name; a layer that stands twice in an image is a link to itself the second time."""
+    found = archive.getmember(name)
+    while found.issym() or found.islnk():
+        target = found.linkname if found.islnk() else str(Path(found.name).parent / found.linkname)
+        found = archive.getmember(_normal(target))
+    return found
+
+
+def _normal(path: str) -> str:
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _content(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file, name
+    return file.read()
+
+
+def _add(layout: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    layout.addfile(entry, io.BytesIO(content))
+
+
+def _descriptor(kind: str, digest: str, size: int) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": digest, "size": size}
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _blob(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()

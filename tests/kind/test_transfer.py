@@ -1,0 +1,80 @@
+"""What travels to a node: an OCI layout of what it lacks. (That containerd takes it is shown on the real cluster.)"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from labkit.kind import transfer
+
+LAYERS = [b"base" * 200, b"labkit" * 100, b"base" * 200]  # the third is the first again
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
+
+
+@pytest.fixture(params=["folders and links", "blobs"])
+def saved(request: pytest.FixtureRequest, tmp_path: Path) -> transfer.Saved:
+    """What `docker save` writes: up to version 24 a folder for each layer, and as an OCI layout since."""
+    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in LAYERS]}}).encode()
+    path = tmp_path / "image.tar"
+    with tarfile.open(path, "w") as archive:
+        if request.param == "blobs":
+            names = [f"blobs/sha256/{digest(layer)[7:]}" for layer in LAYERS]
+            for name, layer in list(zip(names, LAYERS, strict=True))[:2]:
+                add(archive, name, layer)
+            config_name = f"blobs/sha256/{digest(config)[7:]}"
+        else:
+            names = [f"{n}/layer.tar" for n in "abc"]
+            for name, layer in list(zip(names, LAYERS, strict=True))[:2]:
+                add(archive, name, layer)
+            link = tarfile.TarInfo(names[2])
+            link.type, link.linkname = tarfile.SYMTYPE, "../a/layer.tar"
+            archive.addfile(link)
+            config_name = "config.json"
+        add(archive, config_name, config)
+        add(archive, "manifest.json", json.dumps([{"Config": config_name, "Layers": names}]).encode())
+    return transfer.Saved.read(tarfile.open(path))
+
+
+def layout(saved: transfer.Saved, without: set[str]) -> dict[str, bytes]:
+    class Kept(io.BytesIO):
+        def close(self) -> None:
+            self.content = self.getvalue()
+            super().close()
+
+    to = Kept()
+    transfer.write(saved, "docker.io/labkit/lab:1", to, without)
+    with tarfile.open(fileobj=io.BytesIO(to.content)) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}
+
+
+def test_it_is_an_image_whose_every_digest_holds(saved: transfer.Saved) -> None:
+    found = layout(saved, set())
+    for name, content in found.items():
+        if name.startswith("blobs/"):
+            assert name == "blobs/" + digest(content).replace(":", "/")
+    top = json.loads(found["index.json"])["manifests"][0]
+    assert top["annotations"]["io.containerd.image.name"] == "docker.io/labkit/lab:1"
+    manifest = json.loads(found["blobs/" + top["digest"].replace(":", "/")])
+    assert [layer["digest"] for layer in manifest["layers"]] == [digest(layer) for layer in LAYERS]
+    assert [layer["size"] for layer in manifest["layers"]] == [len(layer) for layer in LAYERS]
+    assert "blobs/" + manifest["config"]["digest"].replace(":", "/") in found
+
+
+def test_a_layer_that_the_node_has_does_not_travel(saved: transfer.Saved) -> None:
+    found = layout(saved, {digest(LAYERS[0])})
+    layers = [content for content in found.values() if content in LAYERS]
+    assert layers == [LAYERS[1]]
