@@ -11,10 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from labkit.embedded import store as module
 from labkit.embedded.resources import CONFIGMAPS, NAMESPACES, PODS, REPLICASETS, SECRETS
 from labkit.embedded.status import ApiError
-from labkit.embedded.store import Event, Store
+from labkit.embedded.store import Event, Store, history
 from labkit.errors import LabError
 
 
@@ -81,8 +80,8 @@ def test_a_database_from_the_future_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_and_leaves_memory_as_it_was(tmp_path: Path) -> None:
     store = new_store(tmp_path / "state.db")
-    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-    store._db.execute(f"PRAGMA max_page_count={pages + 2}")
+    pages = store.database.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.database.connection.execute(f"PRAGMA max_page_count={pages + 2}")
 
     def fill() -> None:
         for i in range(100):
@@ -239,13 +238,13 @@ def test_a_history_too_short_for_a_version_is_gone() -> None:
 
 
 def test_the_history_is_bounded_in_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HISTORY_BYTES", 10_000)
+    monkeypatch.setattr(history, "BYTES", 10_000)
     since = store.version
     for i in range(20):
         store.create(CONFIGMAPS, body(f"m{i}", {"x": "y" * 1000}))
     with refusal(410):
         store.watch(lambda event: None, since)
-    assert sum(len(past.raw) for past in store._history) <= 10_000
+    assert sum(len(past.raw) for past in store.history.past) <= 10_000
 
 
 def test_admission_decides_what_is_stored() -> None:
@@ -347,9 +346,9 @@ def test_a_database_that_cant_be_opened_is_named(tmp_path: Path) -> None:
 def test_a_log_that_cant_be_brought_to_the_disk_waits_for_the_next_time(tmp_path: Path) -> None:
     store = new_store(tmp_path / "state.db")
     store.create(CONFIGMAPS, body("m", {"x": "needle"}))
-    store._disk.close()
+    store.database.disk.close()
     with pytest.raises(sqlite3.Error):
         store.sync()
-    store._disk = sqlite3.connect(tmp_path / "state.db", check_same_thread=False, isolation_level=None)
+    store.database.disk = sqlite3.connect(tmp_path / "state.db", check_same_thread=False, isolation_level=None)
     store.sync()
     assert b"needle" in (tmp_path / "state.db").read_bytes()
