@@ -144,3 +144,23 @@ class Play:
 def display(pod: Object) -> str:
     """The step's or task's name of a pod."""
     return names.task_of(pod["metadata"]["annotations"][names.NODE_NAME])
+
+
+def env(container: Object) -> dict[str, str]:
+    return {v["name"]: v.get("value", "") for v in container["env"]}
+
+
+def steps(*groups: list[Object], **more: object) -> Object:
+    return {"name": "main", "steps": list(groups), **more}
+
+
+def workflow(*templates: Object, **more: object) -> Object:
+    return {"entrypoint": "main", "templates": list(templates), **more}
+
+
+def dag(*tasks: Object, **more: object) -> Object:
+    return {"name": "main", "dag": {"tasks": list(tasks), **more}}
+
+
+def task(name: str, depends: str = "", **more: object) -> Object:
+    return {"name": name, "template": "work", **({"depends": depends} if depends else {}), **more}
