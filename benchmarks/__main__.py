@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import api, course, memory, notebooks, pods, startup, tfjob, workflow
+from benchmarks import api, course, engines, memory, notebooks, pods, startup, tfjob, workflow
 from benchmarks.measure import Row
 
 BENCHMARKS = {
@@ -24,31 +24,48 @@ BENCHMARKS = {
     "notebooks": notebooks.measure,
     "course": course.measure,
 }
-HEAD = ["what", "median (spread)", "promised", "held", "beside it, same run", "times slower (spread)"]
+HEADS = {
+    "main": ["what", "median (spread)", "promised", "held", "beside it, same run", "times slower (spread)"],
+    "engines": ["what", "embedded, median (spread)", "", "", "the real cluster", "times slower or larger (spread)"],
+}
 README = Path(__file__).with_name("README.md")
-MARK = "<!-- the table below is written by `make bench` -->\n"
+BESIDE_KIND = "engines"  # a table of its own: it needs Docker, and takes half an hour
+MARKS = {"main": "<!-- the table of `make bench` -->\n", BESIDE_KIND: "<!-- the table of `make bench-kind` -->\n"}
+END = "<!-- its end -->\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="which (default: all)")
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHMARKS, BESIDE_KIND, []], help=f"which (default: all but {BESIDE_KIND})"
+    )
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: 5)")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     chosen = parser.parse_args()
     rows: list[Row] = []
     for name in chosen.names or BENCHMARKS:
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        rows += BENCHMARKS[name](chosen.runs)
-    text = table(rows)
+        rows += BENCHMARKS[name](chosen.runs) if name in BENCHMARKS else engines.measure(chosen.runs)
+    which = BESIDE_KIND if chosen.names == [BESIDE_KIND] else "main"
+    text = table(rows, HEADS[which])
     print(text)
     if chosen.write:
-        kept = README.read_text().partition(MARK)[0]
-        README.write_text(f"{kept}{MARK}\n{text}")
+        put(MARKS[which], text)
     return 0
 
 
-def table(rows: list[Row]) -> str:
-    cells = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
+def put(mark: str, text: str) -> None:
+    """Replace the table between its mark and the next end."""
+    before, _, rest = README.read_text().partition(mark)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{mark}\n{text}\n{END}{after}")
+
+
+def table(rows: list[Row], head: list[str]) -> str:
+    """Columns without a head are left out."""
+    cells = [head, ["---"] * len(head), *(row.cells() for row in rows)]
+    shown = [n for n, name in enumerate(head) if name]
+    cells = [[line[n] for n in shown] for line in cells]
     lines = ["| " + " | ".join(line) + " |" for line in cells]
     notes = [f"- {row.what}: {row.note}" for row in rows if row.note]
     return "\n".join([machine(), "", *lines, "", *notes]) + "\n"

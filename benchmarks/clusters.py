@@ -20,17 +20,27 @@ class Running:
     status: dict[str, Any]
     api: Any
 
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """What finds its cluster by KUBECONFIG finds this one."""
+        before = os.environ.get("KUBECONFIG")
+        os.environ["KUBECONFIG"] = self.status["kubeconfig"]
+        try:
+            yield
+        finally:
+            os.environ.pop("KUBECONFIG") if before is None else os.environ.update(KUBECONFIG=before)
+
 
 @contextmanager
-def running(**environment: str) -> Iterator[Running]:
-    """A fresh embedded cluster; `environment` (LABKIT_PORTABLE="1") is set while it lives."""
+def running(engine: str = "embedded", **environment: str) -> Iterator[Running]:
+    """A fresh cluster, embedded unless told; `environment` (LABKIT_PORTABLE="1") is set while it lives."""
     from kubernetes import client, config
 
     before = {k: os.environ.get(k) for k in (*environment, "LABKIT_HOME", "KUBECONFIG")}
     with tempfile.TemporaryDirectory(prefix="labkit-bench-", ignore_cleanup_errors=True) as home:
         os.environ.update(environment, LABKIT_HOME=home)
         try:
-            status = cluster.up("bench")
+            status = cluster.up("bench", engine)
             os.environ["KUBECONFIG"] = status["kubeconfig"]
             configuration = client.Configuration()
             config.load_kube_config(status["kubeconfig"], client_configuration=configuration)

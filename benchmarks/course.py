@@ -16,10 +16,10 @@ from benchmarks.memory import megabytes
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
-def once() -> tuple[float, float]:
-    """(seconds, peak megabytes of the whole process tree, sampled twice a second)."""
+def once(engine: str = "embedded") -> tuple[float, float]:
+    """(seconds, the cluster's start and end among them; peak megabytes of the whole process tree, sampled twice a second)."""
     with tempfile.TemporaryDirectory(prefix="labkit-bench-") as out:
-        command = [sys.executable, "-m", "labkit.cli", "run", str(NOTEBOOKS), "--out", out]
+        command = [sys.executable, "-m", "labkit.cli", "run", str(NOTEBOOKS), "--engine", engine, "--out", out]
         begun = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         peak = 0.0

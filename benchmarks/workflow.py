@@ -41,13 +41,13 @@ def milliseconds_a_task(cluster: Running) -> float:
     begun = time.perf_counter()
     name = custom.create_namespaced_custom_object(*GROUP, manifest(TASKS))["metadata"]["name"]
     for event in Watch().stream(
-        custom.list_namespaced_custom_object, *GROUP, field_selector=f"metadata.name={name}", timeout_seconds=120
+        custom.list_namespaced_custom_object, *GROUP, field_selector=f"metadata.name={name}", timeout_seconds=600
     ):
         phase = event["object"].get("status", {}).get("phase")
         if phase in ("Succeeded", "Failed", "Error"):
             assert phase == "Succeeded", event["object"]["status"].get("message")
             return 1000 * (time.perf_counter() - begun) / TASKS
-    raise TimeoutError(f"workflow {name} did not end within 120 s")
+    raise TimeoutError(f"workflow {name} did not end within 600 s")
 
 
 def measure(runs: int) -> list[Row]:
@@ -57,5 +57,4 @@ def measure(runs: int) -> list[Row]:
         create_from_yaml(cluster.api, str(ACCESS), namespace="default")
         milliseconds_a_task(cluster)
         ours = Samples([milliseconds_a_task(cluster) for _ in range(runs)], "ms a task")
-    note = "Argo 3.7.9 on a kind cluster of this machine took 1.5 s a task for the same work"
-    return [Row(f"a workflow of {TASKS} one-line tasks", ours, "under 50 ms a task", under(ours, 50), note=note)]
+    return [Row(f"a workflow of {TASKS} one-line tasks", ours, "under 50 ms a task", under(ours, 50))]
