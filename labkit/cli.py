@@ -101,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--engine", default="embedded", help="start a cluster of this engine for the run: embedded (default), kind"
     )
+    sub.add_argument("--nodes", type=int, metavar="N", help="machines of that cluster (default: 1)")
     sub.add_argument("--cluster", help="use this running cluster instead of starting one")
     sub.add_argument("--jobs", type=int, default=0, help="notebooks at once (default: by cores)")
     given = "set a parameter of the notebooks, e.g. -p SCALE class (ci, class or full); may be given more than once"
@@ -240,6 +241,7 @@ def run(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         engine=arguments.engine,
         cluster_name=arguments.cluster,
+        nodes=arguments.nodes,
         jobs=arguments.jobs,
         parameters=dict(arguments.parameter),
         timeout=arguments.timeout,

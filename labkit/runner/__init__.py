@@ -38,6 +38,7 @@ def run(
     out: str | Path,
     engine: str = "embedded",
     cluster_name: str | None = None,
+    nodes: int | None = None,
     jobs: int = 0,
     parameters: dict[str, str] | None = None,
     timeout: float = 1800,
@@ -56,7 +57,7 @@ def run(
 
     progress = Progress(sources)
     report = Report([], engine=engine, versions=versions(), parameters=values)
-    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sources))
+    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sources), nodes=nodes)
     work = _Work(session, folder, values, (cell_timeout, timeout), progress)
     try:
         with _terminable(), session, ThreadPoolExecutor(1) as helper:

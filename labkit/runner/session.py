@@ -22,6 +22,7 @@ import psutil
 import yaml
 
 from labkit import client, cluster, namespaces, paths
+from labkit import nodes as machines
 from labkit.errors import LabError
 
 MARK = "LABKIT_RUN"
@@ -33,11 +34,15 @@ class Session:
     """A context: `up()` starts the cluster; on exit the run's own one is gone with its state, and of one that was there
     before the run's namespaces."""
 
-    def __init__(self, engine: str, name: str | None = None, prewarm: bool = False) -> None:
+    def __init__(self, engine: str, name: str | None = None, prewarm: bool = False, nodes: int | None = None) -> None:
         if engine not in cluster.ENGINES:
             raise LabError(
                 f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(cluster.ENGINES)}"
             )
+        if name and nodes:
+            raise LabError("--nodes is of a cluster that the run starts", "leave out --cluster or --nodes")
+        self.options = {} if nodes is None else {"nodes": nodes}
+        machines.check(nodes)
         if name and (state := cluster.status(name)["state"]) != "running":
             raise LabError(f"the cluster {name!r} is {state}", f"labkit up --name {name}")
         self.engine, self.prewarm = engine, prewarm
@@ -70,7 +75,7 @@ class Session:
     def _start(self) -> dict[str, Any]:
         with cluster.prewarmed() if self.prewarm else contextlib.nullcontext():
             try:
-                return cluster.up(self.name, self.engine)
+                return cluster.up(self.name, self.engine, **self.options)
             except LabError as error:
                 # Its logs will be gone with its folder: their last words are said here.
                 said = []

@@ -120,6 +120,8 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
         (["{books}", "-p", "SCALES", "ci"], "no notebook of this run has a parameter 'SCALES'\n  hint: known: SCALE"),
         (["{books}", "--engine", "nomad"], "there is no engine 'nomad'"),
         (["{books}", "--cluster", "nobody"], "the cluster 'nobody' is absent"),
+        (["{books}", "--cluster", "nobody", "--nodes", "2"], "--nodes is of a cluster that the run starts"),
+        (["{books}", "--nodes", "0"], "--nodes 0: a cluster has 1 to 20 nodes"),
     ],
 )
 def test_a_run_that_cant_begin_says_why(tmp_path: Path, words: list[str], said: str) -> None:
@@ -128,6 +130,17 @@ def test_a_run_that_cant_begin_says_why(tmp_path: Path, words: list[str], said: 
     assert ended.returncode == 1
     assert f"labkit: {said}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_run_may_have_several_nodes_and_its_notebooks_let_one_fail(tmp_path: Path) -> None:
+    drill = "from labkit import cluster\nprint(cluster.stop_node('labkit-2'))\ncluster.use()\nprint(cluster.status('run')['nodes'])"
+    books = notebook(tmp_path / "books", "a", CLUSTER, drill).parent
+    ended = labkit(books, "--nodes", "2", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    book = nbformat.read(tmp_path / "out" / "notebooks" / "a.ipynb", 4)
+    lines = "".join(o.get("text", "") for c in book.cells for o in c.outputs).splitlines()
+    assert lines == ["nb-a 2", "node labkit-2 is off: NotReady; no pods were lost",
+                     "{'labkit': 'running', 'labkit-2': 'stopped'}"]  # fmt: skip
 
 
 def test_a_cluster_that_cant_start_is_nobodys_wrong_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
