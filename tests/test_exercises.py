@@ -116,11 +116,15 @@ def test_a_wrong_pod_is_told_what_is_wrong_with_it(setup: Names, replace: dict[s
     ("answer", "diagnosis"),
     [
         ("reason = 'CrashLoopBackOff'; mended_manifest = broken_manifest", "'CrashLoopBackOff' is not the reason"),
-        ("reason = 'ErrImagePull'; mended_manifest = broken_manifest", "busybocks"),
+        ("reason = 'ErrImagePull'; mended_manifest = broken_manifest", "named 'broken', expected 'mended'"),
+        (
+            "reason = 'ErrImagePull'; mended_manifest = broken_manifest.replace('name: broken', 'name: mended')",
+            "busybocks",
+        ),
         ("reason = 'ErrImagePull'; mended_manifest = None", "there is no manifest yet"),
         (
             "reason = 'ErrImagePull'; mended_manifest = broken_manifest.replace('busybocks', 'busybox')"
-            ".replace('mended', 'broken')",
+            ".replace('name: broken', 'name: mended').replace('echo, mended', 'echo, broken')",
             "does not have 'mended'",
         ),
     ],

@@ -118,6 +118,24 @@ def test_an_exercise_needs_nothing_of_another_ones_answer(path: Path) -> None:
             shared |= stored
 
 
+@every
+def test_what_is_no_exercise_runs_whether_the_checks_pass_or_not(path: Path) -> None:
+    """A student may skip an exercise: its check stops at the first thing that is not right, and so binds nothing."""
+    sure: set[str] = set()
+    unsure: set[str] = set()
+    for cell in load(path).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(without_solution(cell.source))
+        names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if isinstance(n.ctx, ast.Store)} | _imports(tree)
+        if graded(cell).get("grade"):
+            unsure |= stored
+        else:
+            sure |= stored
+            assert not {n.id for n in names} & unsure - sure, f"{cell.id} needs a check that passed"
+
+
 def _imports(tree: ast.Module) -> set[str]:
     found = [a for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
     return {(a.asname or a.name).partition(".")[0] for a in found} | {
