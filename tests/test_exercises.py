@@ -177,8 +177,10 @@ def test_of_a_pod_of_two_programs_the_first_is_looked_at(connected: Path) -> Non
 
 def test_a_pod_that_is_left_as_it_was_is_a_wrong_answer_and_no_broken_cell(setup: Names) -> None:
     given = without_solution(cell(SETUP, "answer-2")).replace("reason = None", "reason = 'ErrImagePull'")
+    renamed = given + "\nmended_manifest = mended_manifest.replace('name: broken', 'name: mended')"
     for _ in range(3):
-        assert "pod broken has not run" in said(SETUP, setup, given, "check-2")
+        assert "named 'broken', expected 'mended'" in said(SETUP, setup, given, "check-2")
+        assert "pod mended has not run" in said(SETUP, setup, renamed, "check-2")
 
 
 def test_a_sum_that_counts_retries_or_forgets_to_is_told_so(system: Names) -> None:
