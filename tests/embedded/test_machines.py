@@ -139,6 +139,9 @@ def test_a_machine_s_pods_end_with_it_and_nobody_confirms_that(kube: Kube) -> No
     engine.power(kube.folder, "labkit-2", on=True)
     kube.gone("lost")
     assert ready(node_until(kube, "labkit-2", lambda n: "taints" not in n["spec"])) == "True"
+    options = {"field_selector": "involvedObject.name=labkit-2,reason=NodeReady", "timeout_seconds": 5}
+    event = next(watch.Watch().stream(kube.core.list_namespaced_event, "default", **options))["object"]
+    assert (event.message, event.source.host) == ("Node labkit-2 status is now: NodeReady", "labkit-2")
 
 
 def test_after_its_machine_is_back_a_pod_runs_again_if_its_policy_says_so(kube: Kube) -> None:

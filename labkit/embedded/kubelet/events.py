@@ -24,8 +24,8 @@ class Recorder:
         self._known: OrderedDict[tuple[str, ...], tuple[str, int]] = OrderedDict()
 
     def record(self, obj: Object, type: str, reason: str, message: str, container: str = "", kind: str = "") -> None:
-        """Say what happened to a pod. `type` is Normal or Warning; `container` and `kind` (containers, initContainers) name
-        the field path."""
+        """Say what happened to a pod, or to its node. `type` is Normal or Warning; `container` and `kind` (containers,
+        initContainers) name the field path."""
         meta = obj["metadata"]
         involved = {
             "kind": obj["kind"],
@@ -36,7 +36,7 @@ class Recorder:
             "resourceVersion": meta.get("resourceVersion"),
             "fieldPath": f"spec.{kind}{{{container}}}" if container else None,
         }
-        moment, node = now(), obj["spec"].get("nodeName", "")
+        moment, node = now(), meta["name"] if obj["kind"] == "Node" else obj["spec"].get("nodeName", "")
         event = {
             "apiVersion": "v1",
             "kind": "Event",

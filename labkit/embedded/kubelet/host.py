@@ -45,7 +45,9 @@ class Host:
         if self._tasks:
             return
         api, home, mechanisms = self.kubelet.api, self.kubelet.home.root, json.dumps(self.kubelet.runtime.mechanisms)
-        await node.register(api, home, self.machine, mechanisms)
+        before = await node.register(api, home, self.machine, mechanisms)
+        if node.states(before).get("Ready") != "True":
+            self.kubelet.events.record(before, "Normal", "NodeReady", f"Node {self.name} status is now: NodeReady")
         works = (self._watch_pods, lambda: node.heartbeat(api, home, self.machine, mechanisms))
         self._tasks = [asyncio.create_task(for_ever(work)) for work in works]
 

@@ -123,7 +123,7 @@ def node(machine: Machine, mechanisms: str) -> Object:
 
 
 async def register(api: Api, home: Path, machine: Machine, mechanisms: str) -> Object:
-    """Bring the Node object into being, or up to date; the object as stored."""
+    """Bring the Node object into being, or up to date; the object as it was before, with the status of then."""
     wanted, path = node(machine, mechanisms), f"/api/v1/nodes/{machine.name}"
     found = await api.find(path)
     if found is None:
@@ -131,7 +131,8 @@ async def register(api: Api, home: Path, machine: Machine, mechanisms: str) -> O
     elif found["metadata"].get("annotations", {}).get(MECHANISMS) != mechanisms:
         found = await api.merge(path, {"metadata": wanted["metadata"]})
     new = status(home, machine, found.get("status") or {})
-    return await api.patch(f"{path}/status", [{"op": "add", "path": "/status", "value": new}])
+    await api.patch(f"{path}/status", [{"op": "add", "path": "/status", "value": new}])
+    return found
 
 
 async def heartbeat(api: Api, home: Path, machine: Machine, mechanisms: str) -> None:
@@ -140,13 +141,18 @@ async def heartbeat(api: Api, home: Path, machine: Machine, mechanisms: str) -> 
         try:
             await _renew(api, machine.name)
             known = await api.find(f"/api/v1/nodes/{machine.name}")
-            if known is None or _states(known["status"].get("conditions") or []) != _states(conditions(home)):
+            if known is None or states(known) != _states(conditions(home)):
                 await register(api, home, machine, mechanisms)
         except Unreachable:
             pass
         except Refused as error:
             log.warning("heartbeat: %s", error)
         await asyncio.sleep(RENEW)
+
+
+def states(node: Object) -> dict[str, str]:
+    """The node's conditions."""
+    return _states((node.get("status") or {}).get("conditions") or [])
 
 
 def _states(conditions: list[Object]) -> dict[str, str]:
