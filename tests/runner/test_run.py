@@ -133,8 +133,9 @@ def test_a_run_that_cant_begin_says_why(tmp_path: Path, words: list[str], said: 
 
 
 def test_a_run_may_have_several_nodes_and_its_notebooks_let_one_fail(tmp_path: Path) -> None:
-    drill = "from labkit import cluster\nprint(cluster.stop_node('labkit-2'))\ncluster.use()\nprint(cluster.status('run')['nodes'])"
-    books = notebook(tmp_path / "books", "a", CLUSTER, drill).parent
+    drill = "from labkit import cluster\nprint(cluster.stop_node('labkit-2'))"
+    after = "cluster.use()\nprint(cluster.status('run')['nodes'])"
+    books = notebook(tmp_path / "books", "a", CLUSTER, drill, after).parent
     ended = labkit(books, "--nodes", "2", "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     book = nbformat.read(tmp_path / "out" / "notebooks" / "a.ipynb", 4)
