@@ -74,10 +74,10 @@ class Kubelet:
     async def switch(self) -> None:
         """Give every node power, or take it, as the switches of the machines are."""
         async with self._switching:
-            for host in self.hosts:
-                if machines.is_off(self.home, host.name):
-                    await host.off()
-                else:
+            dark = {host.name for host in self.hosts if machines.is_off(self.home, host.name)}
+            await asyncio.gather(*(host.off() for host in self.hosts if host.name in dark))
+            for host in self.hosts:  # last, since the server may be away
+                if host.name not in dark:
                     await host.on()
 
     async def _watch_switches(self) -> None:

@@ -108,6 +108,18 @@ def test_where_others_would_have_to_go_the_words_are_of_victims(three: Cluster) 
     assert node_of(three, "next") == "labkit-3"
 
 
+def test_a_host_port_is_taken_on_every_node_since_they_share_a_host(three: Cluster) -> None:
+    for name in ("first", "second"):
+        pod = three.pod(name)
+        pod["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": 8080}]
+        three.create(PODS, pod)
+    assert complaint(three, "second").startswith(
+        "0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports. "
+    )
+    three.finish("first")
+    assert node_of(three, "second")
+
+
 def test_a_preferred_node_and_a_taint_that_is_only_a_wish(three: Cluster) -> None:
     wish = {"weight": 1, "preference": {"matchExpressions": [{"key": HOST, "operator": "In", "values": ["labkit-3"]}]}}
     affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [wish]}}

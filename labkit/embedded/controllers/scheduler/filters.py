@@ -32,8 +32,8 @@ def misfits(
         return ["node(s) had untolerated taint(s)"], True
     if not wanted(spec, node):
         return ["node(s) didn't match Pod's node affinity/selector"], True
-    taken = used.ports.get(name, Counter())
-    if any(taken[p["hostPort"]] > 0 for c in spec["containers"] for p in c.get("ports") or () if p.get("hostPort")):
+    wanted_ports = [p["hostPort"] for c in spec["containers"] for p in c.get("ports") or () if p.get("hostPort")]
+    if any(taken[port] > 0 for taken in used.ports.values() for port in wanted_ports):  # the nodes share one host
         return ["node(s) didn't have free ports for the requested pod ports"], False
     lacking, final = _short_of(spec, node, used)
     if lacking:
