@@ -90,6 +90,10 @@ class Server:
                 await self._one_life()
             if self.stopping:
                 return
+            if file := self.adopted():  # one that an earlier kubelet had just started was first
+                file.close()
+                self.reason = None
+                continue
             failures += not self.ready.is_set()
             if failures == ATTEMPTS or (failures and self.reason):
                 self.hopeless.set()
