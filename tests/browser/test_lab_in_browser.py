@@ -115,7 +115,13 @@ def test_a_student_sees_the_first_notebook_and_is_told_what_is_not_answered_yet(
     page.goto(lab.url)
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
     run_all(page, 120)
-    picture(page, "00-unanswered")
+    told = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
+    picture(page, "00-unanswered", told.last)
+    assert told.last.inner_text().startswith("Not yet: the manifest is empty")
+    last = page.locator(".jp-CodeCell", has_text="whereami").last  # it tidies up, whatever was answered
+    last.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    last.get_by_text(re.compile(r"^\[\d+\]:$")).wait_for(timeout=20_000)
     outputs = outputs_of(saved(page, lab, "00_setup.ipynb"))
     (error,) = [o for o in outputs if o.output_type == "error"]
     assert error.evalue.startswith("the manifest is empty")
@@ -147,7 +153,7 @@ def test_the_live_view_is_one_figure_redrawn_in_place(lab: Lab, page: Any) -> No
         shown = images.first.get_attribute("src")
         page.wait_for_function("s => document.querySelector('.jp-RenderedImage img').src != s", arg=shown)
         assert images.count() == 1
-        picture(page, f"13-live-{number}")
+        picture(page, f"13-live-{number}", images.first)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=200_000)
     outputs = outputs_of(saved(page, lab, "13_end_to_end.ipynb"))
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
@@ -158,6 +164,9 @@ def outputs_of(notebook: Any) -> list[Any]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def picture(page: Any, name: str) -> None:
+def picture(page: Any, name: str, of: Any = None) -> None:
+    """A screenshot, of that part of the notebook."""
     if folder := os.environ.get("LABKIT_SCREENSHOTS"):
+        if of is not None:
+            of.scroll_into_view_if_needed()
         page.screenshot(path=f"{folder}/{name}.png")
