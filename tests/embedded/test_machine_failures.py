@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
-from clusters import Kube, container, let_workflows_run, phase, running_cluster
+import urllib3
+from clusters import Kube, container, let_workflows_run, phase, processes_of, running_cluster
 from kubernetes import client, config, watch
 
 from labkit import nodes
@@ -339,3 +341,47 @@ def test_a_log_of_a_machine_that_is_off_can_not_be_had(kube: Kube) -> None:
         kube.log("pod")
     assert refused.value.status == 500
     assert "no route to host" in refused.value.body
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_fails_and_whoever_is_killed_the_replicas_are_there_in_the_end(kube: Kube, seed: int) -> None:
+    """Machines are switched and daemons killed at random; each time six replicas come to run, on machines that have power,
+    as just as many programs."""
+    chance = random.Random(seed)
+    deployment(kube, 6, terminationGracePeriodSeconds=1, containers=[
+        {"name": "main", "image": "busybox", "command": ["sleep", str(7000 + seed)]}])  # fmt: skip
+    for _ in range(15):
+        node, before = chance.choice(NAMES), engine.status(kube.folder)["nodes"]
+        act = chance.choice(["stop", "start", "kill the server", "kill the kubelet", "kill both"])
+        if act == "stop" and (before[node] == "stopped" or list(before.values()).count("running") > 1):
+            nodes.stop(engine, kube.folder, node)
+        elif act == "start":
+            nodes.start(engine, kube.folder, node)
+        for name in {"kill the server": ["server"], "kill the kubelet": ["kubelet"]}.get(act, ["server", "kubelet"]):
+            if act.startswith("kill"):
+                psutil.Process(engine.daemon(kube.folder, name).pid).kill()
+        if act in ("kill the kubelet", "kill both"):
+            while engine.daemon(kube.folder, "kubelet").alive:
+                time.sleep(0.01)
+            engine.up(kube.folder)
+            nodes.back(kube.folder)
+        settled(kube, f"sleep {7000 + seed}", f"after {act} of {node}")
+
+
+def settled(kube: Kube, program: str, words: str, replicas: int = 6, seconds: float = 40) -> None:
+    """Return when all replicas run, where there is power, and nothing else of them."""
+    deadline, seen = time.monotonic() + seconds, ()
+    while time.monotonic() < deadline:
+        try:
+            powered = {name for name, state in engine.status(kube.folder)["nodes"].items() if state == "running"}
+            running = live(kube)
+            found = sum(" ".join(p.cmdline()) == program for p in processes_of(kube.folder))
+        except (urllib3.exceptions.HTTPError, client.ApiException, psutil.Error):
+            time.sleep(0.1)
+            continue  # the server has been killed and is on its way, or a program is just ending
+        seen = (running, found)
+        if running.total() == found == replicas and set(running) <= powered:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{words}: {seen}")
