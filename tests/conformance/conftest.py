@@ -35,7 +35,9 @@ EXECUTOR = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", metavar="KUBECONFIG", help="record the golden answers anew from this real cluster")
-    parser.addoption("--against", metavar="KUBECONFIG", help="ask this real cluster whether the golden answers still hold")
+    parser.addoption(
+        "--against", metavar="KUBECONFIG", help="ask this real cluster whether the golden answers still hold"
+    )
 
 
 def oracle(config: pytest.Config) -> str:
