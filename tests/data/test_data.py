@@ -47,6 +47,15 @@ def test_the_version_follows_the_content_alone(dataset, tmp_path):
     assert first["version"] == again["version"] != other["version"]
 
 
+def test_the_version_is_the_same_whoever_packs_the_files(dataset, tmp_path, monkeypatch):
+    first = data.write(str(tmp_path / "a"), {"train": dataset}, shards=2)
+    monkeypatch.setattr(np, "savez", np.savez_compressed)
+    second = data.write(str(tmp_path / "b"), {"train": dataset}, shards=2)
+    assert first["parts"]["train"]["shards"][0]["sha256"] != second["parts"]["train"]["shards"][0]["sha256"]
+    assert first["version"] == second["version"]
+    assert np.array_equal(data.read(str(tmp_path / "b")).images, data.read(str(tmp_path / "a")).images)
+
+
 def test_a_damaged_shard_is_named(folder):
     shard = folder / "train-00001.npz"
     content = bytearray(shard.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,17 +45,54 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cluster.down(NAME, purge=True)
 
 
-@pytest.fixture(scope="session")
-def killed(foreign: Path) -> dict[str, str]:
-    """What Docker had when `labkit up` was killed as soon as there was a node."""
-    command = [sys.executable, "-m", "labkit.cli", "up", "--engine", "kind", "--name", NAME]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def first_node(process: subprocess.Popen) -> dict[str, str]:  # type: ignore[type-arg]
+    """Waits until the process has made a node; what Docker has."""
     name = nodes.kind_name(paths.cluster(NAME))
     deadline = time.monotonic() + 240
     while not (there := nodes.containers(name)):
         assert process.poll() is None, "it ended before there was a node"
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    return there
+
+
+def ids() -> set[str]:
+    """Docker's ids of the cluster's containers."""
+    label = f"label={nodes.LABEL}={nodes.kind_name(paths.cluster(NAME))}"
+    return set(subprocess.check_output(["docker", "ps", "-aq", "--filter", label], text=True).split())
+
+
+def up(**environment: str) -> subprocess.Popen:  # type: ignore[type-arg]
+    command = [sys.executable, "-m", "labkit.cli", "up", "--engine", "kind", "--name", NAME]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+
+
+@pytest.fixture(scope="session")
+def abandoned(foreign: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
+    """How `labkit up` ended, and what it said, when Docker went away as soon as there was a node: from then on its client,
+    the real one, finds nobody at the daemon's address."""
+    folder = tmp_path_factory.mktemp("bin")
+    gone = folder / "gone"
+    docker = folder / "docker"
+    address = f'[ ! -e "{gone}" ] || export DOCKER_HOST="unix://{folder}/nobody.sock"'
+    docker.write_text(f'#!/bin/sh\n{address}\nexec "{shutil.which("docker")}" "$@"\n')
+    docker.chmod(0o755)
+    process = up(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    first_node(process)
+    gone.touch()
+    _, said = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="session")
+def killed(abandoned: tuple[int, str]) -> dict[str, str]:
+    """What Docker had when `labkit up` was killed as soon as there was a node."""
+    left = ids()
+    process = up()
+    while left & ids():
+        assert process.poll() is None, "it ended before it had removed what was left"
+        time.sleep(0.1)
+    there = first_node(process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     return there

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from conftest import NAME
 
 from labkit import client, cluster, namespaces, paths
 from labkit.errors import LabError
-from labkit.kind import access, nodes
+from labkit.kind import access, nodes, transfer
 from labkit.kind.programs import Kube
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1200)]
@@ -20,6 +22,14 @@ pytestmark = [pytest.mark.kind, pytest.mark.timeout(1200)]
 
 def kube() -> Kube:
     return Kube(paths.cluster(NAME).kubeconfig)
+
+
+def test_a_docker_that_goes_away_in_mid_create_is_told_with_its_remedy(abandoned: tuple[int, str]) -> None:
+    code, said = abandoned
+    assert code == 1
+    assert "Cannot connect to the Docker daemon" in said or "Is the docker daemon running" in said
+    assert "hint: start Docker" in said
+    assert "Traceback" not in said
 
 
 def test_up_that_was_killed_in_mid_create_is_finished_by_the_next(killed: dict, made: dict) -> None:
@@ -73,6 +83,25 @@ def test_an_image_that_was_built_here_runs_there(made: dict, monkeypatch: pytest
     kube()(*shell)
     kube()("wait", "pod/words", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
     assert kube()("logs", "words").strip() == "made here"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted")
+def test_a_full_disk_is_told_and_the_image_can_be_loaded_when_there_is_room(
+    made: dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (node,) = made["nodes"]
+    send = partial(transfer.send, "busybox:1.36", "docker.io/library/busybox:full", [node])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", tmp_path], check=True)
+    try:
+        with monkeypatch.context() as small:
+            small.setenv("LABKIT_HOME", str(tmp_path))
+            with pytest.raises(LabError, match="no space left") as caught:
+                send()
+        assert "the disk is full" in caught.value.hint
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    send()
 
 
 def test_artifacts_are_kept_in_a_namespace_that_labkit_prepared(made: dict, monkeypatch: pytest.MonkeyPatch) -> None:
