@@ -27,6 +27,18 @@ from labkit.paths import ClusterFolder
 Object = dict[str, Any]
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
 class Served:
     """The API over a store in memory, at `url`."""
 
@@ -44,11 +56,10 @@ class Served:
         config = uvicorn.Config(
             api.build(self.store, home), host="127.0.0.1", port=self.port, log_level="warning", lifespan="off"
         )
-        self.server = uvicorn.Server(config)
+        self.server = _Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
-        while not self.server.started:
-            assert self.thread.is_alive()
+        assert self.server.up.wait(20)
 
     def client(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.token}"}
