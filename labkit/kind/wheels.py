@@ -60,7 +60,7 @@ def download(requirements: str, into: Path, machine: str, python: str, only_whee
         lock.flush()
         command = [*pip(), "download", "--quiet", "--no-deps", "--require-hashes", "--requirement", lock.name]
         command += ["--dest", str(into), "--find-links", str(into), "--implementation", "cp"]
-        command += ["--python-version", ".".join(python.split(".")[:2])]
+        command += ["--python-version", python]  # to the last number: some packages want 3.11.5
         command += ["--only-binary=:all:"] if only_wheels else []
         programs.run(command + [word for name in platforms for word in ("--platform", name)], timeout=3600)
 

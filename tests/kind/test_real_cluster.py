@@ -54,9 +54,13 @@ def test_the_users_own_kubeconfig_is_never_touched(made: dict, foreign: Path) ->
 
 
 def test_a_second_up_finds_nothing_to_do(made: dict) -> None:
-    before = kube()("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}")
+    def system() -> list[str]:
+        uid = "jsonpath={.items[*].metadata.uid}"
+        return [kube()("get", "pods", "-n", space, "-o", uid) for space in nodes.SYSTEM]
+
+    before = system()
     assert cluster.up(NAME)["state"] == "running", "without naming the engine"
-    assert kube()("get", "pods", "-A", "-o", "jsonpath={.items[*].metadata.uid}") == before
+    assert system() == before
 
 
 def test_another_number_of_nodes_or_kubernetes_is_refused(made: dict) -> None:
