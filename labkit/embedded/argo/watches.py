@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +31,10 @@ class Watch:
         if not since.isdigit():
             raise Refusal(INVALID, f'Invalid value: "{since}": strconv.ParseUint: parsing "{since}": invalid syntax')
         self.since = int(since)
+        seconds = request.query_params.get("listOptions.timeoutSeconds") or "0"
+        if not re.fullmatch(r"[0-9]{1,9}", seconds):
+            raise Refusal(INVALID, "listOptions.timeoutSeconds must be int")
+        self.seconds = int(seconds) or math.inf
         self.queue: asyncio.Queue[tuple[str, Object] | None] = asyncio.Queue(LONGEST)
         self.loop = asyncio.get_running_loop()
         self.overflown = False
@@ -53,7 +59,9 @@ class Watch:
             self.queue.put_nowait((kind, obj))
 
     async def changes(self) -> AsyncIterator[tuple[str, Object]]:
-        """(ADDED, MODIFIED or DELETED, object), until the server stops or the client is too slow."""
+        """(ADDED, MODIFIED or DELETED, object), until the server stops; Refusal when the watch's time is over or the
+        client is too slow, in Argo's words for both."""
+        deadline = self.loop.time() + self.seconds
         with self.store.lock:
             first = [] if self.since else self.store.list(self.resource, self.namespace, self.match)
             stop = self.store.watch(self._offer, self.since or None)
@@ -62,10 +70,18 @@ class Watch:
         try:
             for obj in first:
                 yield "ADDED", obj
-            while (change := await self.queue.get()) is not None:
+            while (left := deadline - self.loop.time()) > 0:
+                try:
+                    async with asyncio.timeout(left):
+                        change = await self.queue.get()
+                except TimeoutError:
+                    break
+                if change is None and not self.overflown:
+                    return
+                if change is None:
+                    break
                 yield change
-            if self.overflown:
-                raise Refusal(EXHAUSTED, "EOF")
+            raise Refusal(EXHAUSTED, "EOF")
         finally:
             stop()
             if self.hub is not None:

@@ -302,9 +302,20 @@ def test_events_come_as_lines_or_as_server_sent_events(argo: Argo) -> None:
     with argo.http.stream("GET", f"/api/v1/workflow-events/{NAMESPACE}", params=query, headers=headers) as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         assert json.loads(next(events.iter_lines()).removeprefix("data: ")) == wanted
-    with argo.http.stream("GET", f"/api/v1/stream/events/{NAMESPACE}") as events:
+    query = {"listOptions.fieldSelector": f"involvedObject.name={name}"}
+    with argo.http.stream("GET", f"/api/v1/stream/events/{NAMESPACE}", params=query) as events:
         event = json.loads(next(events.iter_lines()))["result"]
     assert event["involvedObject"]["namespace"] == NAMESPACE
+
+
+def test_a_watch_ends_in_argos_words_when_its_time_is_over(argo: Argo) -> None:
+    url, query = f"/api/v1/workflow-events/{NAMESPACE}", {"listOptions.fieldSelector": "metadata.name=nobody"}
+    answer = argo.http.get(url, params=query | {"listOptions.timeoutSeconds": "1"})
+    (line,) = answer.text.splitlines()
+    assert json.loads(line) == {
+        "error": {"grpc_code": 8, "http_code": 429, "message": "EOF", "http_status": "Too Many Requests"}
+    }
+    assert argo.http.get(url, params=query | {"listOptions.timeoutSeconds": "soon"}).status_code == 400
 
 
 def test_artifacts_are_handed_out(argo: Argo) -> None:
