@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from labkit.embedded import names
 from labkit.embedded.resources import CONFIGMAPS, NAMESPACES, PODS, REPLICASETS, SECRETS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Event, Store, history
@@ -155,6 +157,17 @@ def test_a_name_is_generated(store: Store) -> None:
     assert len(made["metadata"]["name"]) == 7
     with refusal(422):
         store.create(CONFIGMAPS, {"metadata": {"namespace": "default"}})
+
+
+def test_a_generated_name_that_is_taken_is_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "ALPHABET", "bc")  # 32 names in all
+    monkeypatch.setattr(names, "random", random.Random(0))
+    made = {store.create(CONFIGMAPS, body("", generateName="x-"))["metadata"]["name"] for _ in range(16)}
+    assert len(made) == 16
+    monkeypatch.setattr(names, "ALPHABET", "d")
+    assert store.create(CONFIGMAPS, body("", generateName="x-"))["metadata"]["name"] == "x-ddddd"
+    with refusal(409):
+        store.create(CONFIGMAPS, body("", generateName="x-"))
 
 
 def test_a_namespace_must_be_there(store: Store) -> None:

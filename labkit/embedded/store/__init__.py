@@ -33,6 +33,7 @@ from labkit.embedded.store.objects import Key, Object, dump, key, now
 __all__ = ["FOREGROUND", "ORPHAN", "Admit", "Event", "Key", "Object", "Store", "dump", "now"]
 
 List = list  # the class below has a method of that name
+ATTEMPTS = 8  # to find a name that is free, where the store makes it up
 Admit = Callable[["Store", str, Resource, Object, Object | None], Object]
 
 
@@ -136,9 +137,13 @@ class Store:
             obj = head | obj
             meta: Object = dict(obj.get("metadata") or {})
             obj["metadata"] = meta
+            attempts = 1 if meta.get("name") else ATTEMPTS
             self._name(resource, meta)
-            if self._memory.entry(resource, meta.get("namespace", ""), meta["name"]):
-                raise already_exists(resource, meta["name"])
+            while self._memory.entry(resource, meta.get("namespace", ""), meta["name"]):
+                attempts -= 1
+                if not attempts:
+                    raise already_exists(resource, meta["name"])
+                meta["name"] = names.generated(meta["generateName"])
             for stale in ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"):
                 meta.pop(stale, None)
             meta.update(uid=str(uuid.uuid4()), creationTimestamp=now())
