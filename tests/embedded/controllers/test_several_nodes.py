@@ -202,6 +202,26 @@ def test_a_node_without_the_label_takes_no_part_in_hard_spreading(three: Cluster
     assert complaint(three, "a").startswith(f"0/3 nodes are available: {words}. ")
 
 
+def test_soft_spreading_over_zones_counts_what_is_in_each(three: Cluster) -> None:
+    for name, zone in (("labkit", "a"), ("labkit-2", "a"), ("labkit-3", "b")):
+        node = three.store.get(NODES, "", name)
+        node["metadata"]["labels"]["zone"] = zone
+        three.store.update(NODES, node)
+    rule = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"app": "web"}}}  # fmt: skip
+    three.create(DEPLOYMENTS, deployment(4, topologySpreadConstraints=[rule]))
+    three.play_all()
+    assert by_node(three) == {"labkit": 1, "labkit-2": 1, "labkit-3": 2}
+
+
+def test_with_fewer_domains_than_asked_for_the_least_is_none(three: Cluster) -> None:
+    rule = {"maxSkew": 1, "topologyKey": HOST, "whenUnsatisfiable": "DoNotSchedule", "minDomains": 4,
+            "labelSelector": {"matchLabels": {"app": "web"}}}  # fmt: skip
+    three.create(DEPLOYMENTS, deployment(4, topologySpreadConstraints=[rule]))
+    three.play_all()
+    assert by_node(three) == {**dict.fromkeys(NODE_NAMES, 1), "": 1}
+
+
 @pytest.mark.parametrize(("spec", "words"), [
     ({"topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": HOST, "whenUnsatisfiable": "DoNotSchedule"}]},
      "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero"),

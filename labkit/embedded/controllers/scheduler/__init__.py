@@ -1,8 +1,9 @@
 """Puts each pending pod on a node, as kube-scheduler does: filter the nodes, take the best of the rest, bind.
 
-`filters` says why a node can't be taken, `scores` which is the best, and `topology` what both know about the pods that are
-there: affinity between pods and even spreading. A pod that fits nowhere gets the condition PodScheduled=False and an
-event in kube-scheduler's words, and is tried again when a node changes or a pod makes room.
+`demands` is what a pod says of nodes, `filters` why a node can't be taken, `scores` which is the best, and `topology` what
+both know about the pods that are there: affinity between pods and even spreading. A pod that fits nowhere gets the
+condition PodScheduled=False and an event in kube-scheduler's words, and is tried again when a node changes or a pod makes
+room.
 """
 
 from __future__ import annotations

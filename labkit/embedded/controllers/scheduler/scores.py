@@ -13,7 +13,7 @@ from collections import Counter
 
 from labkit.embedded import selectors
 from labkit.embedded.controllers import usage
-from labkit.embedded.controllers.scheduler import filters
+from labkit.embedded.controllers.scheduler import demands
 from labkit.embedded.controllers.scheduler.topology import HOSTNAME, Neighbours, label, rules
 from labkit.embedded.resources import REPLICASETS, SERVICES
 from labkit.embedded.store import Object, Store
@@ -66,12 +66,12 @@ def _balance(pod: Object, nodes: list[Object], used: usage.Usage) -> list[int]:
 def _preferred(pod: Object, node: Object) -> int:
     affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
     wishes = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-    return sum(wish["weight"] for wish in wishes if filters.meets(wish["preference"], node))
+    return sum(wish["weight"] for wish in wishes if demands.meets(wish["preference"], node))
 
 
 def _unloved(pod: Object, node: Object) -> int:
     taints = (node.get("spec") or {}).get("taints") or ()
-    return sum(t.get("effect") == "PreferNoSchedule" and not filters.tolerated(pod["spec"], t) for t in taints)
+    return sum(t.get("effect") == "PreferNoSchedule" and not demands.tolerated(pod["spec"], t) for t in taints)
 
 
 def _spreading(pod: Object, nodes: list[Object], neighbours: Neighbours, store: Store) -> list[int]:
@@ -79,7 +79,7 @@ def _spreading(pod: Object, nodes: list[Object], neighbours: Neighbours, store: 
     own = bool(pod["spec"].get("topologySpreadConstraints"))
     if not own and (selector := _group(pod, store)):
         wanted = [{"topologyKey": HOSTNAME, "maxSkew": SKEW, "labelSelector": selector}]
-    spreads = [neighbours.spread(rule) for rule in wanted]
+    spreads = neighbours.spreads(wanted)
     if not spreads:
         return [0] * len(nodes)
     counted = [node for node in nodes if all(label(node, spread.key) is not None for spread in spreads)]

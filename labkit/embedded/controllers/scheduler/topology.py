@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.embedded import selectors
+from labkit.embedded.controllers.scheduler.demands import untolerated, wanted
 from labkit.embedded.controllers.usage import Placed, Usage
 from labkit.embedded.store import Object
 
@@ -66,7 +67,7 @@ class Neighbours:
         self.pod, self.used = pod, used
         self.me = Placed.of(pod)
         self.nodes = nodes
-        self._spreads = [self.spread(rule) for rule in rules(pod["spec"], "DoNotSchedule")]
+        self._spreads = self.spreads(rules(pod["spec"], "DoNotSchedule"))
         self._near, self._apart = ([(t, self._count(t)) for t in terms(pod["spec"], kind, REQUIRED)]
                                    for kind in ("podAffinity", "podAntiAffinity"))  # fmt: skip
         self._refused = self._refusals()
@@ -87,21 +88,23 @@ class Neighbours:
             return ["node(s) didn't satisfy existing pods anti-affinity rules"], False
         return [], False
 
-    def spread(self, rule: Object) -> Spread:
-        from labkit.embedded.controllers.scheduler import filters  # it imports this module
+    def spreads(self, rules: list[Object]) -> list[Spread]:
+        """How it stands with each of the rules; nodes that lack one's label take no part in any of them."""
+        nodes = [n for n in self.nodes if all(label(n, rule["topologyKey"]) is not None for rule in rules)]
+        return [self._spread(rule, nodes) for rule in rules]
 
+    def _spread(self, rule: Object, nodes: list[Object]) -> Spread:
         matches, spec = selectors.from_spec(_selector(rule, self.pod)), self.pod["spec"]
-        honoured = [n for n in self.nodes if rule.get("nodeAffinityPolicy") == "Ignore" or filters.wanted(spec, n)]
+        if rule.get("nodeAffinityPolicy") != "Ignore":
+            nodes = [n for n in nodes if wanted(spec, n)]
         if rule.get("nodeTaintsPolicy") == "Honor":
-            honoured = [n for n in honoured if not filters.untolerated(spec, n)]
+            nodes = [n for n in nodes if not untolerated(spec, n)]
         counts: Counter[str] = Counter()
-        for node in honoured:
-            value = label(node, rule["topologyKey"])
-            if value is not None:
-                counts[value] += sum(
-                    not p.deleting and p.namespace == self.me.namespace and matches(p.labelled)
-                    for p in self.used.placed(node["metadata"]["name"])
-                )
+        for node in nodes:
+            counts[label(node, rule["topologyKey"]) or ""] += sum(
+                not p.deleting and p.namespace == self.me.namespace and matches(p.labelled)
+                for p in self.used.placed(node["metadata"]["name"])
+            )
         return Spread(
             rule["topologyKey"], rule["maxSkew"], matches(self.me.labelled), counts, rule.get("minDomains") or 1
         )

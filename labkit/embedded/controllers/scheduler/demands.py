@@ -1,0 +1,55 @@
+"""What a pod says of the nodes that it may run on: tolerations of taints, node selector, node affinity."""
+
+from __future__ import annotations
+
+from labkit.embedded import selectors
+from labkit.embedded.store import Object
+
+
+def untolerated(spec: Object, node: Object) -> bool:
+    """Whether a taint of the node keeps the pod away."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return any(t.get("effect") in ("NoSchedule", "NoExecute") and not tolerated(spec, t) for t in taints)
+
+
+def tolerated(spec: Object, taint: Object) -> bool:
+    """Whether one of the pod's tolerations covers the taint."""
+    for toleration in spec.get("tolerations") or ():
+        if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
+            continue
+        if toleration.get("key") and toleration["key"] != taint["key"]:
+            continue
+        if toleration.get("operator", "Equal") == "Exists" or toleration.get("value", "") == taint.get("value", ""):
+            return True
+    return False
+
+
+def wanted(spec: Object, node: Object) -> bool:
+    labels = node["metadata"].get("labels") or {}
+    if any(labels.get(k) != v for k, v in (spec.get("nodeSelector") or {}).items()):
+        return False
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if not required:
+        return True
+    return any(meets(term, node) for term in required.get("nodeSelectorTerms") or ())
+
+
+def meets(term: Object, node: Object) -> bool:
+    """One nodeSelectorTerm: all its expressions over labels and fields (only metadata.name exists) must hold."""
+    labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]
+    if not term.get("matchExpressions") and not term.get("matchFields"):
+        return False
+    compare = {"Gt": lambda a, b: a > b, "Lt": lambda a, b: a < b}
+    simple = []
+    for e in term.get("matchExpressions") or ():
+        if e["operator"] in compare:
+            if not (labels.get(e["key"], "").isdigit() and
+                    compare[e["operator"]](int(labels[e["key"]]), int(e["values"][0]))):  # fmt: skip
+                return False
+        else:
+            simple.append(e)
+    if not selectors.from_spec({"matchExpressions": simple})(node):
+        return False
+    by_name = {"metadata": {"labels": {"metadata.name": name}}}
+    return selectors.from_spec({"matchExpressions": term.get("matchFields") or []})(by_name)
