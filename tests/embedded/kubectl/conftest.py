@@ -1,0 +1,32 @@
+"""The wheel's kubectl, unmodified, against a running cluster: every verb that the course uses does what it should."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from kubectl_client import Kubectl
+
+from labkit.embedded import engine
+from labkit.paths import ClusterFolder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    home = tmp_path_factory.mktemp("kubectl")
+    folder = ClusterFolder(home / "cluster")
+    engine.up(folder)
+    try:
+        yield Kubectl(os.environ | {"KUBECONFIG": str(folder.kubeconfig), "KUBECACHEDIR": str(home), "NO_PROXY": "*"})
+    finally:
+        engine.down(folder, purge=True)
+
+
+@pytest.fixture
+def kubectl(cluster: Kubectl, request: pytest.FixtureRequest) -> Kubectl:
+    """kubectl in a namespace of the test's own."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
+    cluster("create", "namespace", name)
+    return Kubectl(cluster.environment, name)
