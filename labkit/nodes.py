@@ -20,12 +20,13 @@ from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Api
+    from kubernetes.client import CoreV1Api, V1Node
 
 Object = dict[str, Any]
 MOST = 20  # nodes of a cluster
 LEAST = 2**20  # bytes of memory of a node
 PATIENCE = 180  # seconds: a real cluster believes in a silent node for 40 to 50 s, and a machine takes some to start
+NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 TAINT = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
 
 
@@ -68,7 +69,7 @@ def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     core = _api(engine, folder, node)
     pods = core.list_pod_for_all_namespaces(field_selector=f"spec.nodeName={node}").items
     engine.power(folder, node, on=False)
-    _until(core, node, lambda state: state != "True", "does not become NotReady")
+    _until(core, node, lambda found: _ready(found) != "True", "does not become NotReady")
     _remember(folder, _out_of_service(folder) | {node})
     _change_taints(core, node, lambda taints: [*taints, TAINT])
     last = "running" not in engine.status(folder)["nodes"].values()
@@ -79,7 +80,7 @@ def start(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     """Give the machine its power again; returns when the node is Ready and takes pods."""
     core = _api(engine, folder, node)
     engine.power(folder, node, on=True)
-    _until(core, node, lambda state: state == "True", "does not become Ready")
+    _until(core, node, _serves, "does not become Ready")
     _into_service(core, folder, node)
     return Change(node, on=True)
 
@@ -90,7 +91,7 @@ def back(folder: ClusterFolder) -> None:
         core = _core(folder)
         there = {node.metadata.name for node in core.list_node().items}
         for node in sorted(names & there):
-            _until(core, node, lambda state: state == "True", "does not become Ready")
+            _until(core, node, _serves, "does not become Ready")
             _into_service(core, folder, node)
         _remember(folder, set())
 
@@ -116,17 +117,26 @@ def _core(folder: ClusterFolder) -> CoreV1Api:
     return client.CoreV1Api(config.new_client_from_config(str(folder.kubeconfig)))
 
 
-def _until(core: CoreV1Api, node: str, holds: Callable[[str], bool], what: str) -> None:
-    """Return when `holds` is true of the status of the node's Ready condition."""
+def _ready(node: V1Node) -> str:
+    """The status of its condition Ready."""
+    return next((c.status for c in node.status.conditions or () if c.type == "Ready"), "Unknown")
+
+
+def _serves(node: V1Node) -> bool:
+    """Whether it is Ready, and known to be: the node controller takes its taints off a moment later."""
+    return _ready(node) == "True" and not {taint.key for taint in node.spec.taints or ()} & {NOT_READY, UNREACHABLE}
+
+
+def _until(core: CoreV1Api, node: str, holds: Callable[[V1Node], bool], what: str) -> None:
+    """Return when `holds` is true of the node."""
     from kubernetes import watch
 
     deadline, seen = time.monotonic() + PATIENCE, "Unknown"
     while (left := deadline - time.monotonic()) > 0:
         options = {"field_selector": f"metadata.name={node}", "timeout_seconds": max(1, int(left))}
         for event in watch.Watch().stream(core.list_node, **options):
-            conditions = event["object"].status.conditions or ()
-            seen = next((c.status for c in conditions if c.type == "Ready"), "Unknown")
-            if event["type"] != "DELETED" and holds(seen):
+            seen = _ready(event["object"])
+            if event["type"] != "DELETED" and holds(event["object"]):
                 return
     raise LabError(
         f"the node {node} {what} within {PATIENCE} s (Ready is {seen})", f"kubectl describe node {node} says more"

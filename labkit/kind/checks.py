@@ -23,7 +23,7 @@ def docker() -> dict[str, Any]:
     said = programs.run([programs.docker(), "info", "--format", "{{json .}}"], timeout=30)
     found: dict[str, Any] = json.loads(said)
     if errors := found.get("ServerErrors"):
-        raise LabError(f"Docker does not answer: {'; '.join(errors)}", programs._remedy(" ".join(errors)))
+        raise LabError(f"Docker does not answer: {'; '.join(errors)}", programs.remedy(" ".join(errors)))
     return found
 
 

@@ -65,7 +65,9 @@ def create(kind: str, name: str, image: str, kubeconfig: Path, config: str, lock
     try:
         programs.run(command, input=config, timeout=seconds, pass_fds=[lock])
     except LabError as error:
-        raise LabError(f"{error.message}\n{last_words(name)}", error.hint or "labkit up tries it again") from error
+        said = f"{error.message}\n{last_words(name)}"
+        hint = error.hint or programs.remedy(said) or "labkit up tries it again"
+        raise LabError(said, hint) from error
 
 
 def delete(kind: str, name: str, kubeconfig: Path) -> None:

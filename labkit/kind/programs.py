@@ -61,7 +61,7 @@ def run(command: Sequence[str], *, input: str | bytes | None = None, timeout: fl
         raise LabError(f"{_short(command)} did not end within {timeout:g} s", "run it by hand to see why") from error
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode:
-        raise LabError(f"{_short(command)} failed: {_last(said) or f'exit code {done.returncode}'}", _remedy(said))
+        raise LabError(f"{_short(command)} failed: {_last(said) or f'exit code {done.returncode}'}", remedy(said))
     return done.stdout.decode(errors="replace")
 
 
@@ -74,7 +74,7 @@ def _last(said: str, lines: int = 6) -> str:
     return "\n".join(said.splitlines()[-lines:])
 
 
-def _remedy(said: str) -> str:
+def remedy(said: str) -> str:
     lowered = said.lower()
     if "cannot connect to the docker daemon" in lowered or "is the docker daemon running" in lowered:
         return START_DOCKER
