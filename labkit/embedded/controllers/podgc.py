@@ -38,7 +38,7 @@ def controller() -> Controller:
         left = missing.setdefault(name, time.monotonic()) + QUARANTINE - time.monotonic()
         if left <= 0:
             _delete(pod, store, orphaned=True)
-        return max(left, 0.0)
+        return left if left > 0 else None
 
     return Controller("pod garbage collector", PODS, reconcile, finds={NODES: _on_node})
 

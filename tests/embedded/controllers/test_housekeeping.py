@@ -160,6 +160,19 @@ def test_the_pods_of_a_node_that_is_no_more_go_after_a_quarantine(
     assert reasons["DisruptionTarget"] == ("DeletionByPodGC", "PodGC: node no longer exists")
 
 
+def test_a_pod_that_a_finalizer_keeps_is_looked_at_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.add_node("other")
+    kept = cluster.pod("a", nodeName="other")
+    kept["metadata"]["finalizers"] = ["example.com/keep"]
+    cluster.create(PODS, kept)
+    cluster.store.delete(NODES, "", "other")
+    monkeypatch.setattr(podgc, "QUARANTINE", 0.0)
+    collector = podgc.controller()
+    for _ in range(2):
+        assert collector.reconcile(cluster.store.get(PODS, "default", "a"), cluster.store) is None
+    assert "deletionTimestamp" in cluster.store.get(PODS, "default", "a")["metadata"]
+
+
 def test_pods_stay_on_a_silent_node_until_somebody_vouches_that_it_is_off(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "ca.crt").write_text("CERTIFICATE")
