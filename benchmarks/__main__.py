@@ -42,6 +42,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: 5)")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     chosen = parser.parse_args()
+    if BESIDE_KIND in chosen.names and len(chosen.names) > 1:
+        parser.error(f"{BESIDE_KIND} has a table of its own: ask for it alone")
     rows: list[Row] = []
     for name in chosen.names or BENCHMARKS:
         print(f"measuring {name}", file=sys.stderr, flush=True)

@@ -18,13 +18,15 @@ def up_and_call(engine: str = "embedded") -> float:
     with tempfile.TemporaryDirectory(prefix="labkit-bench-") as home:
         environment = os.environ | {"LABKIT_HOME": home}
         begun = time.perf_counter()
+        down = [str(labkit), "down", "--purge", "--name", "bench"]
         command = [str(labkit), "up", "--engine", engine, "--name", "bench"]
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        call(Path(home) / "clusters" / "bench" / "kubeconfig")
-        taken = time.perf_counter() - begun
-        subprocess.run(
-            [labkit, "down", "--purge", "--name", "bench"], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            call(Path(home) / "clusters" / "bench" / "kubeconfig")
+            taken = time.perf_counter() - begun
+        finally:
+            subprocess.run(down, env=environment, check=True, stdout=subprocess.DEVNULL)
     return taken
 
 

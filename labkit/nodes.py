@@ -2,16 +2,17 @@
 
 `stop` takes a machine's power (an engine knows how), waits until Kubernetes has noticed, and then vouches that the machine
 is off by the taint `node.kubernetes.io/out-of-service`: from then on its pods need nobody's confirmation to be gone, and
-what owns them makes new ones elsewhere at once. Which nodes carry that taint is written down in the cluster's folder
-first, so that `labkit up`, which gives all machines power, leaves none of them out.
+what owns them makes new ones elsewhere at once. Which nodes carry that taint is written down in the cluster's folder, a file
+for each, before it is put, so that `labkit up`, which gives all machines power, leaves none of them out.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,23 @@ def check(nodes: int | None = None, node_cpus: int | None = None, node_memory: s
             raise LabError(words, "as in --node-memory 4Gi")
 
 
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """An API that does not answer, or refuses, is told to a person."""
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (ApiException, HTTPError) as error:
+        reason = f"{error.status} {error.reason}" if isinstance(error, ApiException) else type(error).__name__
+        raise LabError(
+            f"the API does not answer as it should: {reason}",
+            "the same command again goes on from there; labkit status",
+        ) from error
+
+
+@_answered()
 def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     """Let the machine fail; returns when Kubernetes knows. Again: the same. LabError where there is no such node, or it
     can't be taken away."""
@@ -70,12 +88,13 @@ def stop(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     pods = core.list_pod_for_all_namespaces(field_selector=f"spec.nodeName={node}").items
     engine.power(folder, node, on=False)
     _until(core, node, lambda found: _ready(found) != "True", "does not become NotReady")
-    _remember(folder, _out_of_service(folder) | {node})
+    _note(folder, node).touch()
     _change_taints(core, node, lambda taints: [*taints, TAINT])
-    last = "running" not in engine.status(folder)["nodes"].values()
+    last = "running" not in engine.status(folder).get("nodes", {}).values()
     return Change(node, on=False, pods=sum(_loses(pod) for pod in pods), last=last)
 
 
+@_answered()
 def start(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
     """Give the machine its power again; returns when the node is Ready and takes pods."""
     core = _api(engine, folder, node)
@@ -87,13 +106,20 @@ def start(engine: ModuleType, folder: ClusterFolder, node: str) -> Change:
 
 def back(folder: ClusterFolder) -> None:
     """All machines have power: those that were stopped take pods again."""
-    if names := _out_of_service(folder):
-        core = _core(folder)
-        there = {node.metadata.name for node in core.list_node().items}
-        for node in sorted(names & there):
-            _until(core, node, _serves, "does not become Ready")
-            _into_service(core, folder, node)
-        _remember(folder, set())
+    if any((folder.root / "out-of-service").glob("*")):  # else nothing of Kubernetes' client, half a second, is loaded
+        _all_back(folder)
+
+
+@_answered()
+def _all_back(folder: ClusterFolder) -> None:
+    core = _core(folder)
+    there = {node.metadata.name for node in core.list_node().items}
+    for note in sorted((folder.root / "out-of-service").glob("*")):
+        if note.name in there:
+            _until(core, note.name, _serves, "does not become Ready")
+            _into_service(core, folder, note.name)
+        else:
+            note.unlink(missing_ok=True)
 
 
 def _api(engine: ModuleType, folder: ClusterFolder, node: str) -> CoreV1Api:
@@ -130,14 +156,19 @@ def _serves(node: V1Node) -> bool:
 def _until(core: CoreV1Api, node: str, holds: Callable[[V1Node], bool], what: str) -> None:
     """Return when `holds` is true of the node."""
     from kubernetes import watch
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
 
     deadline, seen = time.monotonic() + PATIENCE, "Unknown"
     while (left := deadline - time.monotonic()) > 0:
         options = {"field_selector": f"metadata.name={node}", "timeout_seconds": max(1, int(left))}
-        for event in watch.Watch().stream(core.list_node, **options):
-            seen = _ready(event["object"])
-            if event["type"] != "DELETED" and holds(event["object"]):
-                return
+        try:
+            for event in watch.Watch().stream(core.list_node, **options):
+                seen = _ready(event["object"])
+                if event["type"] != "DELETED" and holds(event["object"]):
+                    return
+        except (ApiException, HTTPError):
+            time.sleep(0.2)  # a server that starts again has no watch to offer
     raise LabError(
         f"the node {node} {what} within {PATIENCE} s (Ready is {seen})", f"kubectl describe node {node} says more"
     )
@@ -145,7 +176,7 @@ def _until(core: CoreV1Api, node: str, holds: Callable[[V1Node], bool], what: st
 
 def _into_service(core: CoreV1Api, folder: ClusterFolder, node: str) -> None:
     _change_taints(core, node, lambda taints: taints)
-    _remember(folder, _out_of_service(folder) - {node})
+    _note(folder, node).unlink(missing_ok=True)
 
 
 def _change_taints(core: CoreV1Api, node: str, change: Callable[[list[Object]], list[Object]]) -> None:
@@ -174,18 +205,8 @@ def _loses(pod: Any) -> bool:
     return pod.status.phase in ("Pending", "Running") and not any(owner.kind == "DaemonSet" for owner in owners)
 
 
-def _out_of_service(folder: ClusterFolder) -> set[str]:
-    try:
-        return set(json.loads((folder.root / "out-of-service").read_text()))
-    except (FileNotFoundError, ValueError):
-        return set()
-
-
-def _remember(folder: ClusterFolder, names: set[str]) -> None:
-    file = folder.root / "out-of-service"
-    if names:
-        new = file.with_suffix(".new")
-        new.write_text(json.dumps(sorted(names)))
-        new.replace(file)
-    else:
-        file.unlink(missing_ok=True)
+def _note(folder: ClusterFolder, node: str) -> Path:
+    """The file that says that the node carries the taint."""
+    notes = folder.root / "out-of-service"
+    notes.mkdir(mode=0o700, exist_ok=True)
+    return notes / node

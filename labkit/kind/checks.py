@@ -88,6 +88,9 @@ def lacking() -> str:
         bundle = Bundle.of(None)
         programs.kind(versions.table()["kind"], bundle.kind if bundle else None)
         memory(info)
+        disk(info, DISK_GB / 2)
+        inotify()
+        cgroups(info, versions.minor(None))
     except LabError as error:
         return error.message
     return ""

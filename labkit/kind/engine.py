@@ -152,8 +152,9 @@ def _load(info: Info, bundle: Bundle | None) -> dict[str, str]:
     for image in images.wanted():
         images.ensure(image, bundle)
     images.lab(bundle)
-    names = [image.name for image in images.wanted()]
-    return images.load([*names, versions.LAB], info["kind"], info["images"])
+    names = [*(image.name for image in images.wanted()), versions.LAB]
+    theirs = [name for name in info["images"] if name not in names and images.image_id(name)]  # by client.load
+    return images.load([*names, *theirs], info["kind"], info["images"])
 
 
 def _install(folder: ClusterFolder, kube: Kube, bundle: Bundle | None, info: Info) -> str:
@@ -248,15 +249,17 @@ def _notes(info: Info) -> list[str]:
 
 
 def load(folder: ClusterFolder, image: str) -> str:
-    """Bring an image of Docker's, or an archive of one, to every node; returns its reference."""
-    name = embedded.read_info(folder)["kind"]
+    """Bring an image of Docker's, or an archive of one, to every node that runs; returns its reference. A node that is off
+    gets Docker's image from the `up` after it."""
+    info = embedded.read_info(folder)
+    name = info["kind"]
     if Path(image).is_file():
         return images.load_archive(Path(image), name)
     if not images.image_id(image):
         raise LabError(
             f"Docker has no image {image!r}", "docker build --tag NAME:TAG . makes one; docker images lists all"
         )
-    images.load([image], name, {})
+    _remember(folder, info, images=info["images"] | images.load([image], name, {}))
     return image
 
 

@@ -60,7 +60,7 @@ def load(names: list[str], cluster: str, remembered: dict[str, str]) -> dict[str
     """Have the images on every node; returns name to id of all that is there now. `remembered` is what the last call
     returned."""
     ids = {name: image_id(name) for name in names}
-    on_nodes = [_names(node) for node in nodes.containers(cluster)]
+    on_nodes = [_names(node) for node in nodes.running(cluster)]
     for name in names:
         there = all(_full(name) in found for found in on_nodes)
         if there and remembered.get(name) == ids[name]:
@@ -79,7 +79,7 @@ def load_archive(path: Path, cluster: str) -> str:
         raise LabError(
             f"{path} is no archive of an image: {error}", "docker save IMAGE --output FILE makes one"
         ) from error
-    for node in nodes.containers(cluster):
+    for node in nodes.running(cluster):
         with path.open("rb") as file:
             programs.run([programs.docker(), "exec", "-i", node, *transfer.IMPORT], timeout=1200, stdin=file)
     return name

@@ -55,14 +55,15 @@ def run(command: Sequence[str], *, input: str | bytes | None = None, timeout: fl
         options["input"] = input.encode() if isinstance(input, str) else input
     elif "stdin" not in options:
         options["stdin"] = subprocess.DEVNULL
+    options.setdefault("stdout", subprocess.PIPE)
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout, **options)
+        done = subprocess.run(command, stderr=subprocess.PIPE, timeout=timeout, **options)
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{_short(command)} did not end within {timeout:g} s", "run it by hand to see why") from error
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode:
         raise LabError(f"{_short(command)} failed: {_last(said) or f'exit code {done.returncode}'}", remedy(said))
-    return done.stdout.decode(errors="replace")
+    return (done.stdout or b"").decode(errors="replace")
 
 
 def _short(command: Sequence[str]) -> str:

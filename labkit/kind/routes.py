@@ -23,7 +23,8 @@ cmp -s /tmp/cni {CONFIG} || {{ cat /tmp/cni >{CONFIG}; echo changed; }}
 shift
 while [ $# -gt 0 ]; do
   ip route show $2 | grep -q "via $3 " || {{ ip route replace $2 via $3; echo changed; }}
-  grep -q "^$3 $1$" /etc/hosts || {{ echo "$3 $1" >>/etc/hosts; echo changed; }}
+  grep -q "^$3 $1$" /etc/hosts || {{
+    grep -v " $1$" /etc/hosts >/tmp/hosts; echo "$3 $1" >>/tmp/hosts; cat /tmp/hosts >/etc/hosts; echo changed; }}
   shift 3
 done
 """

@@ -13,7 +13,8 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,33 +33,54 @@ IMPORT = [
     "--snapshotter=overlayfs",
     "-",
 ]
+SECONDS = 1200  # that an image may take on its way
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+PACKED = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}  # first bytes: what the layer's media type ends in
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 @dataclass(frozen=True)
+class Layer:
+    """`digest` is that of the bytes in the archive, which Docker's containerd store has compressed."""
+
+    digest: str
+    kind: str
+    member: tarfile.TarInfo
+
+    @classmethod
+    def read(cls, archive: tarfile.TarFile, name: str, diff_id: str) -> Layer:
+        member = _member(archive, name)
+        file = archive.extractfile(member)
+        head = file.read(4) if file else b""
+        suffix = next((suffix for start, suffix in PACKED.items() if head.startswith(start)), "")
+        digest = f"sha256:{Path(name).name}" if name.startswith("blobs/sha256/") else diff_id
+        return cls(digest, LAYER + suffix, member)
+
+
+@dataclass(frozen=True)
 class Saved:
-    """An archive of `docker save`: `layers` is (digest, member) from below, `config` the image's configuration."""
+    """An archive of `docker save`: its layers from below, and the image's configuration."""
 
     archive: tarfile.TarFile
     config: bytes
-    layers: list[tuple[str, tarfile.TarInfo]]
+    layers: list[Layer]
 
     @classmethod
     def read(cls, archive: tarfile.TarFile) -> Saved:
         said = json.loads(_content(archive, "manifest.json"))[0]
         config = _content(archive, said["Config"])
         digests = json.loads(config)["rootfs"]["diff_ids"]
-        return cls(archive, config, list(zip(digests, (_member(archive, p) for p in said["Layers"]), strict=True)))
+        layers = [Layer.read(archive, *pair) for pair in zip(said["Layers"], digests, strict=True)]
+        return cls(archive, config, layers)
 
 
 def send(name: str, full: str, nodes: Iterable[str]) -> None:
     """Bring Docker's image `name` to the nodes, where it is called `full`; LabError with the last words of what failed."""
-    with tempfile.TemporaryDirectory(prefix="labkit-image-", dir=paths.home()) as folder:
-        path = Path(folder) / "image.tar"
-        programs.run([programs.docker(), "save", "--output", str(path), name], timeout=1200)
-        with tarfile.open(path) as archive:
+    with tempfile.TemporaryFile(dir=paths.home()) as file:  # it has no name: whatever ends this, nothing is left of it
+        programs.run([programs.docker(), "save", name], stdout=file, timeout=SECONDS)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as archive:
             saved = Saved.read(archive)
             for node in nodes:
                 _import(saved, full, node)
@@ -68,10 +90,14 @@ def _import(saved: Saved, full: str, node: str) -> None:
     has = set(programs.run([programs.docker(), "exec", node, "ctr", "-n", "k8s.io", "content", "ls", "-q"]).split())
     command = [programs.docker(), "exec", "-i", node, *IMPORT]
     with tempfile.TemporaryFile() as words:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words) as process:
+        with (
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words) as process,
+            _deadline(process),
+        ):
             assert process.stdin
             with contextlib.suppress(BrokenPipeError):  # it has ended, and says why
                 write(saved, full, process.stdin, has)
+            process.wait()
         if process.returncode:
             words.seek(0)
             said = " ".join(words.read().decode(errors="replace").strip().splitlines()[-3:])
@@ -85,7 +111,7 @@ def write(saved: Saved, full: str, to: IO[bytes], without: set[str] = frozenset(
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": _descriptor(CONFIG, _digest(saved.config), len(saved.config)),
-            "layers": [_descriptor(LAYER, digest, member.size) for digest, member in saved.layers],
+            "layers": [_descriptor(layer.kind, layer.digest, layer.member.size) for layer in saved.layers],
         }
     )
     named = {"io.containerd.image.name": full, "org.opencontainers.image.ref.name": full.rpartition(":")[2]}
@@ -95,10 +121,21 @@ def write(saved: Saved, full: str, to: IO[bytes], without: set[str] = frozenset(
         _add(layout, "index.json", _json({"schemaVersion": 2, "manifests": [main]}))
         for content in (manifest, saved.config):
             _add(layout, _blob(_digest(content)), content)
-        for digest, member in {d: m for d, m in saved.layers if d not in without}.items():
+        for digest, layer in {layer.digest: layer for layer in saved.layers if layer.digest not in without}.items():
             entry = tarfile.TarInfo(_blob(digest))
-            entry.size = member.size
-            layout.addfile(entry, saved.archive.extractfile(member))
+            entry.size = layer.member.size
+            layout.addfile(entry, saved.archive.extractfile(layer.member))
+
+
+@contextlib.contextmanager
+def _deadline(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A process that hangs is killed: nothing waits for it for ever."""
+    timer = threading.Timer(SECONDS, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _member(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:

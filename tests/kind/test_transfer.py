@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,28 +27,35 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(entry, io.BytesIO(content))
 
 
-@pytest.fixture(params=["folders and links", "blobs"])
-def saved(request: pytest.FixtureRequest, tmp_path: Path) -> transfer.Saved:
-    """What `docker save` writes: up to version 24 a folder for each layer, and as an OCI layout since."""
+@dataclass
+class Image:
+    saved: transfer.Saved
+    stored: list[bytes]  # the layers as they lie in the archive
+    kind: str
+
+
+@pytest.fixture(params=["folders and links", "blobs", "compressed blobs"])
+def image(request: pytest.FixtureRequest, tmp_path: Path) -> Image:
+    """What `docker save` writes: up to version 24 a folder for each layer; an OCI layout since, which Docker's containerd
+    store has compressed."""
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in LAYERS]}}).encode()
+    packed = request.param == "compressed blobs"
+    stored = [gzip.compress(layer, mtime=0) if packed else layer for layer in LAYERS]
     path = tmp_path / "image.tar"
     with tarfile.open(path, "w") as archive:
-        if request.param == "blobs":
-            names = [f"blobs/sha256/{digest(layer)[7:]}" for layer in LAYERS]
-            for name, layer in list(zip(names, LAYERS, strict=True))[:2]:
-                add(archive, name, layer)
-            config_name = f"blobs/sha256/{digest(config)[7:]}"
-        else:
-            names = [f"{n}/layer.tar" for n in "abc"]
-            for name, layer in list(zip(names, LAYERS, strict=True))[:2]:
-                add(archive, name, layer)
+        if request.param == "folders and links":
+            names, config_name = [f"{n}/layer.tar" for n in "abc"], "config.json"
             link = tarfile.TarInfo(names[2])
             link.type, link.linkname = tarfile.SYMTYPE, "../a/layer.tar"
             archive.addfile(link)
-            config_name = "config.json"
+        else:
+            names = [f"blobs/sha256/{digest(layer)[7:]}" for layer in stored]
+            config_name = f"blobs/sha256/{digest(config)[7:]}"
+        for name, layer in list(zip(names, stored, strict=True))[:2]:
+            add(archive, name, layer)
         add(archive, config_name, config)
         add(archive, "manifest.json", json.dumps([{"Config": config_name, "Layers": names}]).encode())
-    return transfer.Saved.read(tarfile.open(path))
+    return Image(transfer.Saved.read(tarfile.open(path)), stored, "tar+gzip" if packed else "tar")
 
 
 def layout(saved: transfer.Saved, without: set[str]) -> dict[str, bytes]:
@@ -61,20 +70,21 @@ def layout(saved: transfer.Saved, without: set[str]) -> dict[str, bytes]:
         return {member.name: archive.extractfile(member).read() for member in archive}
 
 
-def test_it_is_an_image_whose_every_digest_holds(saved: transfer.Saved) -> None:
-    found = layout(saved, set())
+def test_it_is_an_image_whose_every_digest_holds(image: Image) -> None:
+    found = layout(image.saved, set())
     for name, content in found.items():
         if name.startswith("blobs/"):
             assert name == "blobs/" + digest(content).replace(":", "/")
     top = json.loads(found["index.json"])["manifests"][0]
     assert top["annotations"]["io.containerd.image.name"] == "docker.io/labkit/lab:1"
     manifest = json.loads(found["blobs/" + top["digest"].replace(":", "/")])
-    assert [layer["digest"] for layer in manifest["layers"]] == [digest(layer) for layer in LAYERS]
-    assert [layer["size"] for layer in manifest["layers"]] == [len(layer) for layer in LAYERS]
-    assert "blobs/" + manifest["config"]["digest"].replace(":", "/") in found
+    assert [layer["digest"] for layer in manifest["layers"]] == [digest(layer) for layer in image.stored]
+    assert [layer["size"] for layer in manifest["layers"]] == [len(layer) for layer in image.stored]
+    assert {layer["mediaType"].rpartition(".")[2] for layer in manifest["layers"]} == {image.kind}
+    for part in (manifest["config"], *manifest["layers"]):
+        assert "blobs/" + part["digest"].replace(":", "/") in found
 
 
-def test_a_layer_that_the_node_has_does_not_travel(saved: transfer.Saved) -> None:
-    found = layout(saved, {digest(LAYERS[0])})
-    layers = [content for content in found.values() if content in LAYERS]
-    assert layers == [LAYERS[1]]
+def test_a_layer_that_the_node_has_does_not_travel(image: Image) -> None:
+    found = layout(image.saved, {digest(image.stored[0])})
+    assert [content for content in found.values() if content in image.stored] == [image.stored[1]]
