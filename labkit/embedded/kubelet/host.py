@@ -55,7 +55,7 @@ class Host:
         """End all pods within `grace` seconds; nothing is written: what the API says of them stays."""
         for task in self._tasks:
             task.cancel()
-        self._tasks = []
+        self._tasks, self.known = [], None
         pods = self.pods()
         for pod in pods:
             pod.hurried = True
@@ -64,7 +64,6 @@ class Host:
             _, late = await asyncio.wait(tasks, timeout=grace + LATE)
             for task in late:
                 log.warning("did not end in time: %s", task.get_stack())
-        self.known = None
 
     def pods(self) -> list[Pod]:
         return [pod for pod in self.kubelet.pods.values() if pod.host is self]
@@ -118,6 +117,8 @@ class Host:
             self.kubelet.background(asyncio.to_thread(shutil.rmtree, pod.folder, True))
         elif pod.object["metadata"].get("deletionTimestamp") and not pod.hurried:
             self.kubelet.background(self._confirm_deletion(pod.object))
+        elif pod.hurried and self.known is not None:  # late: the power was back, and the pod seen, before it had ended
+            self._see(pod.object)
 
     def _gone(self, uid: str) -> None:
         """The object is no more."""

@@ -253,3 +253,39 @@ def test_an_event_from_before_a_pods_end_that_comes_late_starts_nothing(tmp_path
         return list(started)
 
     assert asyncio.run(begun()) == ["another"]
+
+
+def test_a_pod_that_outlives_its_machines_power_begins_anew_where_that_is_back(tmp_path, monkeypatch):
+    folder = ClusterFolder(tmp_path)
+    credentials.prepare(folder, 1)
+    folder.pods.mkdir()
+    meta = {"name": "p", "namespace": "default", "uid": "u", "resourceVersion": "7"}
+    listed = [{"metadata": meta, "spec": {"containers": [{"name": "main", "image": "busybox"}]}}]
+    lives = []
+
+    async def run(pod: Pod) -> None:
+        lives.append(end := asyncio.Event())
+        await end.wait()
+
+    monkeypatch.setattr(host, "LATE", 0)
+    monkeypatch.setattr(Pod, "_run", run)
+
+    async def begun() -> None:
+        keeper = kubelet.Kubelet(folder, 1)
+        (node,) = keeper.hosts
+        node._synchronise(listed)
+        await asyncio.sleep(0)
+        await node.off()
+        node._synchronise(listed)  # the power is back
+        assert (len(lives), list(keeper.pods)) == (1, ["u"]), "the old one still runs"
+        lives[0].set()
+        while len(lives) < 2:
+            await asyncio.sleep(0)
+        await node.off()
+        lives[1].set()
+        while keeper.pods:
+            await asyncio.sleep(0)
+        keeper.api.close()
+
+    asyncio.run(asyncio.wait_for(begun(), 5))
+    assert len(lives) == 2, "without power nothing begins"
