@@ -170,6 +170,19 @@ def test_the_first_of_a_group_that_wants_to_be_together_does_not_wait(three: Clu
     assert list(by_node(three).values()) == [3]
 
 
+def test_company_is_a_pod_that_all_terms_mean(three: Cluster) -> None:
+    both = [APART, {"labelSelector": {"matchLabels": {"tier": "back"}}, "topologyKey": HOST}]
+    second = {"nodeSelector": {HOST: "labkit-2"}}
+    three.create(PODS, three.pod("web", {"app": "web"}, **second))
+    three.create(PODS, three.pod("back", {"tier": "back"}, **second))
+    three.create(PODS, three.pod("near", affinity={"podAffinity": {REQUIRED: both}}))
+    three.create(PODS, three.pod("far", affinity={"podAntiAffinity": {REQUIRED: both}}))
+    assert complaint(three, "near").startswith("0/3 nodes are available: 3 node(s) didn't match pod affinity rules. ")
+    assert node_of(three, "far") != "labkit-2", "each of its terms counts by itself"
+    three.create(PODS, three.pod("all", {"app": "web", "tier": "back"}, nodeSelector={HOST: "labkit-3"}))
+    assert node_of(three, "near") == "labkit-3"
+
+
 def test_a_preference_for_company_counts(three: Cluster) -> None:
     three.create(PODS, three.pod("web", {"app": "web"}, nodeSelector={HOST: "labkit-2"}))
     wish = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": APART}]}

@@ -68,8 +68,9 @@ class Neighbours:
         self.me = Placed.of(pod)
         self.nodes = nodes
         self._spreads = self.spreads(rules(pod["spec"], "DoNotSchedule"))
-        self._near, self._apart = ([(t, self._count(t)) for t in terms(pod["spec"], kind, REQUIRED)]
-                                   for kind in ("podAffinity", "podAntiAffinity"))  # fmt: skip
+        near, apart = (terms(pod["spec"], kind, REQUIRED) for kind in ("podAffinity", "podAntiAffinity"))
+        self._near = [(term, self._count(term["topologyKey"], near)) for term in near]
+        self._apart = [(term, self._count(term["topologyKey"], [term])) for term in apart]
         self._refused = self._refusals()
 
     def misfits(self, node: Object) -> tuple[list[str], bool]:
@@ -119,14 +120,14 @@ class Neighbours:
         alone = not any(counts.total() for counts, _ in values)
         return alone and all(covers(term, self.me.namespace, self.me) for term, _ in self._near)
 
-    def _count(self, term: Object) -> Counter[str | None]:
-        """How many pods that the term means are at each value of its key."""
+    def _count(self, key: str, meant: list[Object]) -> Counter[str | None]:
+        """How many pods that all of the terms mean are at each value of the key."""
         counts: Counter[str | None] = Counter()
         for node in self.nodes:
-            value = label(node, term["topologyKey"])
+            value = label(node, key)
             if value is not None:
                 pods = self.used.placed(node["metadata"]["name"])
-                counts[value] += sum(covers(term, self.me.namespace, pod) for pod in pods)
+                counts[value] += sum(all(covers(term, self.me.namespace, pod) for term in meant) for pod in pods)
         return counts
 
     def _refusals(self) -> set[tuple[str, str]]:
