@@ -6,13 +6,15 @@ Failed with the reason NodeLost (or are removed, when they were being deleted).
 
 A machine whose power is off (`machines`) is what Kubernetes calls an unreachable node: the same taints, its pods no longer
 Ready, and since nobody knows better they stay as they are until their tolerations run out (300 s by default). Then they
-are deleted, which nobody confirms: see `podgc`. A node that is back reports Ready itself, and the taints go.
+are deleted, which nobody confirms: see `podgc`. A node that is back reports Ready itself, and the taints go. Whoever set a
+NoExecute taint, a pod's patience begins when the controller sees the two together, as in Kubernetes.
 """
 
 from __future__ import annotations
 
 import fcntl
 import math
+import time
 from pathlib import Path
 
 from labkit.embedded import machines
@@ -31,6 +33,7 @@ COMPONENT = "node-controller"
 UNREACHABLE, NOT_READY = "node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"
 SILENT = "Kubelet stopped posting node status."
 LOST = "The kubelet has died and its pods with it"
+Waiting = dict[str, dict[str, float]]  # node -> uids of the pods that bear its taints for a while, and since when
 
 
 def alive(lock: Path) -> bool:
@@ -47,20 +50,21 @@ def alive(lock: Path) -> bool:
 
 def controller(folder: ClusterFolder | None) -> Controller:
     """The nodes of the cluster in `folder`; None: nodes are believed as they are."""
+    waiting: Waiting = {}
 
     def reconcile(node: Object, store: Store) -> float | None:
         name = node["metadata"]["name"]
         if folder is None:
-            return _evict(store.modify(NODES, "", name, _mark) or node, store)
+            return _evict(store.modify(NODES, "", name, _mark) or node, store, waiting)
         wait = None
         if machines.is_off(folder, name):
-            wait = _evict(_gone_silent(node, store), store)
+            wait = _evict(_gone_silent(node, store), store, waiting)
             _unready_pods(name, store)
         elif not alive(folder.run / "kubelet.lock"):
             _gone_silent(node, store)
             _lose_pods(name, store)
         else:
-            wait = _evict(store.modify(NODES, "", name, _mark) or node, store)
+            wait = _evict(store.modify(NODES, "", name, _mark) or node, store, waiting)
         return times.soonest(INTERVAL, wait)
 
     return Controller("nodes", NODES, reconcile)
@@ -105,15 +109,18 @@ def _taint(node: Object, keys: list[str], effects: tuple[str, ...]) -> None:
         spec.pop("taints", None)
 
 
-def _evict(node: Object, store: Store) -> float | None:
+def _evict(node: Object, store: Store, waiting: Waiting) -> float | None:
     """Delete the pods that don't tolerate the node's NoExecute taints, or no longer do; the seconds until the next."""
+    name = node["metadata"]["name"]
+    before, moment = waiting.pop(name, {}), time.monotonic()
     taints = [t for t in (node.get("spec") or {}).get("taints") or () if t.get("effect") == "NoExecute"]
     if not taints:
         return None
-    name, waits = node["metadata"]["name"], list[float]()
+    since, waits = waiting.setdefault(name, {}), list[float]()
     for pod in store.list(PODS, None, lambda p: p["spec"].get("nodeName") == name and active(dict(p))):
-        left = min(_tolerates(pod["spec"], t) for t in taints)
         meta = pod["metadata"]
+        began = before.get(meta["uid"], moment)
+        left = began + _patience(pod["spec"], taints) - moment
         if left <= 0:
             message = f"Marking for deletion Pod {meta['namespace']}/{meta['name']}"
             events.record(
@@ -122,6 +129,7 @@ def _evict(node: Object, store: Store) -> float | None:
             store.modify(PODS, meta["namespace"], meta["name"], _disrupted)
             store.delete(PODS, meta["namespace"], meta["name"], uid=meta["uid"])
         elif left < math.inf:
+            since[meta["uid"]] = began
             waits.append(left)
     return times.soonest(*waits)
 
@@ -131,15 +139,17 @@ def _disrupted(pod: Object) -> None:
     conditions.put(pod.setdefault("status", {}), "DisruptionTarget", True, "DeletionByTaintManager", message)
 
 
-def _tolerates(spec: Object, taint: Object) -> float:
-    """For how many seconds yet the pod tolerates the taint: 0 when it doesn't, infinity when for ever."""
-    covering = [t for t in spec.get("tolerations") or () if tolerated({"tolerations": [t]}, taint)]
-    if not covering:
-        return 0.0
-    limits = [t["tolerationSeconds"] for t in covering if t.get("tolerationSeconds") is not None]
-    if not limits or "timeAdded" not in taint:
-        return math.inf
-    return max(0.0, min(limits) - times.age(taint["timeAdded"]))
+def _patience(spec: Object, taints: list[Object]) -> float:
+    """For how many seconds the pod tolerates all of the taints: 0 when it doesn't, infinity when for ever. Of the
+    tolerations of a taint the first counts."""
+    shortest = math.inf
+    for taint in taints:
+        found = next((t for t in spec.get("tolerations") or () if tolerated({"tolerations": [t]}, taint)), None)
+        if found is None:
+            return 0.0
+        if found.get("tolerationSeconds") is not None:
+            shortest = min(shortest, found["tolerationSeconds"])
+    return shortest
 
 
 def _unready_pods(node: str, store: Store) -> None:

@@ -107,6 +107,37 @@ def test_a_no_execute_taint_drives_out_pods_that_do_not_tolerate_it(cluster: Clu
     assert ("Normal", "TaintManagerEviction", "Marking for deletion Pod default/a") in cluster.events("a")
 
 
+def test_a_pod_that_tolerates_a_taint_for_a_while_goes_after_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(nodes.time, "monotonic", lambda: clock[0])
+    node = cluster.store.get(NODES, "", "labkit")
+    node["spec"]["taints"] = [{"key": "fire", "effect": "NoExecute"}]
+    cluster.store.update(NODES, node)
+
+    def present(after: float) -> list[str]:
+        clock[0] += after
+        cluster.play_all()
+        return [p["metadata"]["name"] for p in cluster.pods()]
+
+    def bears(name: str, **limits: int) -> None:
+        tolerations = [{"key": "fire", "operator": "Exists", "effect": "NoExecute", **limits}]
+        cluster.create(PODS, cluster.pod(name, tolerations=tolerations))
+
+    bears("early", tolerationSeconds=30)
+    bears("for-ever")
+    assert present(after=20) == ["early", "for-ever"]
+    bears("late", tolerationSeconds=30)
+    assert present(after=9) == ["early", "for-ever", "late"]
+    assert present(after=1) == ["for-ever", "late"]
+    assert present(after=28) == ["for-ever", "late"], "its time began when it came"
+    node = cluster.store.get(NODES, "", "labkit")
+    del node["spec"]["taints"]
+    cluster.store.update(NODES, node)
+    assert present(after=2) == ["for-ever", "late"]
+
+
 def test_a_dead_kubelet_loses_its_pods_and_a_new_one_gets_new_ones(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "ca.crt").write_text("CERTIFICATE")
