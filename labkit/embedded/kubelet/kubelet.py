@@ -22,7 +22,7 @@ import psutil
 
 from labkit.embedded import credentials, machines
 from labkit.embedded.kubelet import limits, volumes
-from labkit.embedded.kubelet.client import Api, Unreachable
+from labkit.embedded.kubelet.client import Api, Refused, Unreachable
 from labkit.embedded.kubelet.events import Recorder
 from labkit.embedded.kubelet.host import Host, for_ever
 from labkit.embedded.kubelet.pod import Pod
@@ -76,9 +76,15 @@ class Kubelet:
         async with self._switching:
             dark = {host.name for host in self.hosts if machines.is_off(self.home, host.name)}
             await asyncio.gather(*(host.off() for host in self.hosts if host.name in dark))
+            refused: Refused | None = None
             for host in self.hosts:  # last, since the server may be away
                 if host.name not in dark:
-                    await host.on()
+                    try:
+                        await host.on()
+                    except Refused as error:  # the others' power does not depend on this one's
+                        refused = error
+            if refused:
+                raise refused
 
     async def _watch_switches(self) -> None:
         """Whoever sets a switch says so (`/power`), unless it was killed in between."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from labkit.embedded import credentials, quantity, services
 from labkit.embedded.kubelet import daemon, env, host, kubelet, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
+from labkit.embedded.kubelet.client import Refused
 from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import LONGEST, Log, Options, read
 from labkit.embedded.kubelet.pod import Pod
@@ -289,3 +290,27 @@ def test_a_pod_that_outlives_its_machines_power_begins_anew_where_that_is_back(t
 
     asyncio.run(asyncio.wait_for(begun(), 5))
     assert len(lives) == 2, "without power nothing begins"
+
+
+def test_a_machine_that_is_refused_does_not_keep_the_others_from_power(tmp_path, monkeypatch):
+    folder, powered = ClusterFolder(tmp_path), []
+    credentials.prepare(folder, 1)
+    folder.info.write_text('{"nodes": 3}')
+
+    async def on(node: host.Host) -> None:
+        if node.name == "labkit-2":
+            raise Refused(403, "Forbidden", "labkit-2 may not")
+        powered.append(node.name)
+
+    monkeypatch.setattr(host.Host, "on", on)
+
+    async def switch() -> None:
+        keeper = kubelet.Kubelet(folder, 1)
+        try:
+            await keeper.switch()
+        finally:
+            keeper.api.close()
+
+    with pytest.raises(Refused, match="labkit-2 may not"):
+        asyncio.run(switch())
+    assert powered == ["labkit", "labkit-3"]
