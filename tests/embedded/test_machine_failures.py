@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -341,6 +342,33 @@ def test_a_log_of_a_machine_that_is_off_can_not_be_had(kube: Kube) -> None:
         kube.log("pod")
     assert refused.value.status == 500
     assert "no route to host" in refused.value.body
+
+
+def test_nor_can_a_workflow_s_log_of_what_ran_on_it(kube: Kube) -> None:
+    let_workflows_run(kube.api, kube.namespace)
+
+    def step(name: str, node: str) -> Object:
+        script = f"echo {name}; sleep 1000"
+        return {"name": name, "container": {"image": "busybox", "command": ["sh", "-c", script]},
+                "nodeSelector": {HOST: node}, "tolerations": NEVER}  # fmt: skip
+
+    both = {"name": "both", "steps": [[{"name": name, "template": name} for name in ("here", "there")]]}
+    body = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "logs"},
+            "spec": {"entrypoint": "both", "templates": [both, step("here", "labkit"), step("there", "labkit-2")]}}  # fmt: skip
+    kind = ("argoproj.io", "v1alpha1", kube.namespace, "workflows")
+    client.CustomObjectsApi(kube.api).create_namespaced_custom_object(*kind, body)
+
+    def lines() -> list[str]:
+        path = f"/api/v1/workflows/{kube.namespace}/logs/log?logOptions.container=main"
+        answer = kube.api.call_api(path, "GET", auth_settings=["BearerToken"], _preload_content=False)[0]
+        return sorted(json.loads(line)["result"]["content"] for line in answer.data.splitlines())
+
+    deadline = time.monotonic() + 20
+    while lines() != ["here", "there"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    engine.power(kube.folder, "labkit-2", on=False)
+    assert lines() == ["here"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import QueryParams
 
-from labkit.embedded import selectors
+from labkit.embedded import machines, selectors
 from labkit.embedded.argo.grep import Grep
 from labkit.embedded.argo.task import MAIN, PREFIX
 from labkit.embedded.resources import PODS, WORKFLOWS
@@ -52,7 +52,7 @@ class Merger:
         self.grep = Grep(query.get("grep", ""))
         wanted = f"{PREFIX}workflow={workflow}"
         self.match = selectors.labels(f"{wanted},{query['selector']}" if query.get("selector") else wanted)
-        self.socket = ClusterFolder(home).kubelet_socket
+        self.folder = ClusterFolder(home)
         self.entries: list[Entry] = []
         self.readers: dict[str, asyncio.Task[None]] = {}  # by the pod's uid
         self.news = asyncio.Event()
@@ -97,7 +97,7 @@ class Merger:
             if (self.pod and meta["name"] != self.pod) or meta["uid"] in self.readers:
                 continue
             if (pod.get("status") or {}).get("phase", "Pending") != "Pending":
-                reader = asyncio.create_task(self._read(meta["name"], meta["uid"]))
+                reader = asyncio.create_task(self._read(meta["name"], meta["uid"], pod["spec"].get("nodeName")))
                 reader.add_done_callback(lambda _: self.news.set())
                 self.readers[meta["uid"]] = reader
 
@@ -106,12 +106,16 @@ class Merger:
         wanted = [entries[index] for index in await self.grep.matches([content for *_, content in entries])]
         return [{"content": content, "podName": pod} for _, pod, content in wanted]
 
-    async def _read(self, pod: str, uid: str) -> None:
+    async def _read(self, pod: str, uid: str, node: str | None) -> None:
+        """The pod's lines, none where its kubelet can't be reached: Argo says so in its own log only."""
         import httpx  # takes long to import, and most servers are never asked for a workflow's log
 
+        if node and machines.is_off(self.folder, node):
+            log.info("log of pod %s: the machine %s is off", pod, node)
+            return
         path = f"/logs/{self.namespace}/{pod}/{self.container}"
         query = self.options | {"uid": uid, "timestamps": "true"}
-        transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
+        transport = httpx.AsyncHTTPTransport(uds=str(self.folder.kubelet_socket))
         try:
             async with (
                 httpx.AsyncClient(transport=transport, base_url="http://kubelet", timeout=None) as kubelet,
