@@ -16,6 +16,7 @@ from pathlib import Path
 from labkit.embedded.argo.grpc import UNKNOWN, Refusal
 
 LONGEST = 1000  # characters of an expression
+MOST = 1000  # of a repeat count
 BATCH = 1000  # lines that the process is asked about at once
 ANSWER = 2**20  # bytes that an answer may have
 PROGRAM = Path(__file__).with_name("matcher.py")
@@ -24,11 +25,13 @@ _TOKEN = re.compile(
     r"""\\.                                          # an escape
     | \[ \^? \]? (?: \\. | \[:\^?\w+:\] | [^\]\\] )* \]     # a class of characters
     | \(\? (?: P[<=>] | <[=!]? | [=!>#(] | [A-Za-z-]*[:)] )  # a group that is no plain one
-    | (?: [*+?] | \{\d*,?\d*\} ) \+                  # possessive
+    | (?: [*+?] | \{(?:[0-9]+,?[0-9]*|,[0-9]*)\} ) \+    # possessive
+    | \{(?:[0-9]+,?[0-9]*|,[0-9]*)\}                 # a count
     | .""",
     re.DOTALL | re.VERBOSE,
 )
 _ESCAPES = frozenset("pPQECZNuU123456789")  # RE2 has other meanings for these, or none
+_COUNT = re.compile(r"\{(0|[1-9][0-9]*)(?:,(0|[1-9][0-9]*)?)?\}")
 _GROUP = re.compile(r"\(\?(P<|[ims-]*[:)])")
 
 
@@ -116,8 +119,18 @@ def _foreign(token: str) -> str:
         return f"invalid or unsupported Perl syntax: `{token}`"
     if len(token) > 1 and token[0] in "*+?{" and token[-1] == "+":
         return f"invalid nested repetition operator: `{token}`"
+    if token[0] == "{" and token[-1] == "}":
+        return _wrong_count(token)
     if token[0] == "[" and "[:" in token:
         return f"invalid character class range: `{token}`"
+    return ""
+
+
+def _wrong_count(token: str) -> str:
+    if not (found := _COUNT.fullmatch(token)):
+        return f"`{token}` is no repeat count: write `\\{token}` for the text"
+    if any(number and int(number) > MOST for number in found.groups()):
+        return f"invalid repeat count: `{token}`"
     return ""
 
 

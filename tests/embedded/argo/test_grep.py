@@ -28,6 +28,7 @@ def matching(expression: str, texts: list[str]) -> list[int]:
 @pytest.mark.parametrize(("expression", "wanted"), [
     ("", [0, 1, 2, 3, 4, 5]), ("o", [0, 1]), ("^o", [0]), (r"\d", [2]), (r"(?i)TWO\s", [1]), ("o|y$", [0, 1, 3]),
     (r"x\^y", [3]), ("^$", [5]), (r"^\w+$", [0]), ("[]^]|[a-z]{3,}", [0, 1, 2, 3]), ("(?P<n>e)(?:$)", [0]), ("é", [4]),
+    (r"^.{3,1000}$", [0, 1, 2, 3]), (r"o{0}n{1}e", [0]), ("[{,5}]", []), (r"\{,5}|y{1,}", [3]),
 ])  # fmt: skip
 def test_lines_match_as_re2_says(expression: str, wanted: list[int]) -> None:
     assert matching(expression, LINES) == wanted
@@ -43,7 +44,10 @@ def test_many_lines_are_asked_about_in_batches() -> None:
     ("(?=a)", "unsupported Perl syntax: `(?=`"), ("(?<!a)b", "unsupported Perl syntax: `(?<!`"), ("(?>a)", "Perl syntax"),
     ("(?P<n>a)(?P=n)", "Perl syntax: `(?P=`"), ("(?x)a b", "Perl syntax: `(?x)`"), ("a*+", "nested repetition operator: `*+`"),
     ("a{2}+", "`{2}+`"), ("[[:alpha:]]", "invalid character class range"), (r"\pL", r"invalid escape sequence: `\p`"),
-    ("a." * 501, "too large"),
+    ("a." * 501, "too large"), ("x{,5}", "write `\\{,5}`"), ("x{,}", "write `\\{,}`"), ("x{01}", "write `\\{01}`"),
+    ("a{1001}", "invalid repeat count: `{1001}`"), ("a{1,1001}", "invalid repeat count"), ("a{1001,}", "invalid repeat count"),
+    (r"a\z", r"bad escape \z"), (r"\x{41}", "incomplete escape"), ("a(?i)b", "global flags not at the start"),
+    ("(?<n>a)", "Perl syntax"),
 ])  # fmt: skip
 def test_what_is_no_expression_of_re2_is_refused(expression: str, words: str) -> None:
     with pytest.raises(Refusal, match=r"failed to compile .*: error parsing regexp: ") as refused:
