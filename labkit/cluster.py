@@ -100,7 +100,8 @@ def use(name: str | None = None) -> str:
         return os.environ["KUBECONFIG"]
     name = name or given or DEFAULT
     found = status(name)
-    if not _answers(found):
+    whole = embedded.read_info(paths.cluster(name)).get("complete", True)  # false: its installation was interrupted
+    if not (whole and _answers(found)):
         found = up(name)
     os.environ["KUBECONFIG"] = found["kubeconfig"]
     return str(found["kubeconfig"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,18 @@ def test_stop_and_start_say_what_happened_and_status_shows_it(home):
     assert (started.returncode, started.stdout) == (0, "node labkit-2 is on: Ready\n")
     assert core().read_node("labkit-2").spec.taints is None
     assert labkit("node", "start", "labkit-2").stdout == started.stdout, "again: the same"
+
+
+def test_who_uses_a_cluster_that_was_never_whole_has_it_made_whole_though_it_lacks_a_machine(home):
+    cluster.stop_node("labkit-2")
+    info = paths.cluster("labkit").info
+    before = info.read_text()
+    info.write_text(json.dumps(json.loads(before) | {"complete": False}))  # as kind's install leaves it, interrupted
+    try:
+        cluster.use()
+    finally:
+        info.write_text(before)
+    assert cluster.status()["nodes"] == {"labkit": "running", "labkit-2": "running"}
 
 
 def test_up_gives_every_machine_its_power_and_its_pods(home):
