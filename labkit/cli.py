@@ -89,7 +89,8 @@ def parser() -> argparse.ArgumentParser:
     copy = "take this copy of upstream's repository instead of GitHub's"
     sub.add_argument("--upstream", nargs=2, action="append", default=[], metavar=("OPERATOR", "DIR"), help=copy)
 
-    sub = named(add("node", node, "let a machine of the cluster fail, or give it its power again"))
+    sub = add("node", node, "let a machine of the cluster fail, or give it its power again")
+    sub.add_argument("--name", help="the cluster's name (default: that of KUBECONFIG, or labkit)")
     sub.add_argument("action", choices=["stop", "start"])
     sub.add_argument("node", metavar="NODE", help="its name, as kubectl get nodes says it")
 
@@ -221,8 +222,9 @@ def bundle(arguments: argparse.Namespace) -> int:
 def node(arguments: argparse.Namespace) -> int:
     from labkit import cluster
 
+    name = arguments.name or cluster.spoken_to()
     act = cluster.stop_node if arguments.action == "stop" else cluster.start_node
-    print(act(arguments.node, arguments.name))
+    print(f"cluster {name}: {act(arguments.node, name)}")
     return 0
 
 

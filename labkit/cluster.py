@@ -16,6 +16,7 @@ from typing import Any
 
 from labkit import nodes, paths
 from labkit.embedded import engine as embedded
+from labkit.embedded import quantity
 from labkit.errors import LabError
 
 DEFAULT = "labkit"
@@ -44,22 +45,30 @@ def up(name: str = DEFAULT, engine: str | None = None, **options: Any) -> dict[s
     """Start the cluster `name` (idempotent) on the engine that made it, a new one on the embedded engine unless another is
     named; returns its `status`. Machines that were stopped have power again."""
     nodes.check(**options)
+    if options.get("node_memory"):
+        options["node_memory"] = quantity.canonical(options["node_memory"])  # 2048Mi is 2Gi
     folder = paths.cluster(name)
     before = embedded.read_info(folder).get("engine")
     wanted = _engine(engine or before or "embedded")
     if before and engine not in (None, before):
         raise LabError(
             f"the cluster {name!r} was made by the engine {before}",
-            f"labkit up --name {engine} --engine {engine} starts one beside it",
+            f"another name starts one beside it: labkit up --name real --engine {engine}, with the options that you gave",
         )
     for option in options:
         if option not in inspect.signature(wanted.up).parameters:
             name_ = next(key for key, module in ENGINES.items() if module == wanted.__name__)
             flag = f"--{option.replace('_', '-')}"
-            raise LabError(f"the engine {name_} has no {flag}", "labkit up --engine kind has it")
+            raise LabError(f"the engine {name_} has no {flag}", _who_has(option))
     wanted.up(folder, **options)
     nodes.back(folder)
     return status(name)
+
+
+def _who_has(option: str) -> str:
+    """The engines that have it, for a hint."""
+    having = [name for name in ENGINES if option in inspect.signature(_engine(name).up).parameters]
+    return f"it belongs to --engine {' and '.join(having)}" if having else "labkit up --help lists all options"
 
 
 def down(name: str = DEFAULT, purge: bool = False) -> bool:
@@ -116,15 +125,27 @@ def _answers(found: dict[str, Any]) -> bool:
     )
 
 
+def spoken_to() -> str:
+    """The cluster that kubectl speaks to here, if that is one of labkit's: KUBECONFIG is the file in its folder; else the one
+    of LABKIT_CLUSTER, or the default."""
+    config = os.environ.get("KUBECONFIG", "")
+    if config:
+        folder = os.path.dirname(os.path.realpath(config))
+        name = os.path.basename(folder)
+        if folder == os.path.realpath(paths.cluster(name).root):
+            return name
+    return os.environ.get("LABKIT_CLUSTER") or DEFAULT
+
+
 def stop_node(node: str, name: str | None = None) -> nodes.Change:
     """Let a machine of the cluster fail, with all its pods; see `nodes.stop`."""
-    name = name or os.environ.get("LABKIT_CLUSTER") or DEFAULT
+    name = name or spoken_to()
     return nodes.stop(engine_of(name), paths.cluster(name), node)
 
 
 def start_node(node: str, name: str | None = None) -> nodes.Change:
     """Give a machine its power again; see `nodes.start`."""
-    name = name or os.environ.get("LABKIT_CLUSTER") or DEFAULT
+    name = name or spoken_to()
     return nodes.start(engine_of(name), paths.cluster(name), node)
 
 

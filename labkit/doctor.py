@@ -189,7 +189,9 @@ def real() -> Finding:
     from labkit.kind import checks
 
     lacks = checks.lacking()
-    return Finding("kind", True, f"no real cluster here: {lacks}" if lacks else "a real cluster can be made here")
+    if lacks:
+        return Finding("kind", True, f"no real cluster here, which is optional: {lacks.message}", lacks.hint)
+    return Finding("kind", True, "a real cluster can be made here")
 
 
 EXAMINATIONS: dict[str, Callable[[], Finding]] = {

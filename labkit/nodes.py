@@ -61,7 +61,7 @@ def check(nodes: int | None = None, node_cpus: int | None = None, node_memory: s
             enough = False
         if not enough:
             words = f"--node-memory {node_memory}: a node has at least 1Mi, as a quantity of Kubernetes"
-            raise LabError(words, "as in --node-memory 4Gi")
+            raise LabError(words, "as in --node-memory 4Gi: a number alone is bytes")
 
 
 @contextlib.contextmanager

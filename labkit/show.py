@@ -174,10 +174,9 @@ def watch_status(name: str) -> None:
             changed.wait()
             changed.clear()
             found = cluster.status(name)
-            print(
-                "\033[2J\033[H" + "\n".join([f"{found['name']}: {found['state']} {found['api']}", *_pod_lines()]),
-                flush=True,
-            )
+            head = [f"{found['name']}: {found['state']} {found['api']}"]
+            head += [f"node {node}: {state}" for node, state in (found.get("nodes") or {}).items()]
+            print("\033[2J\033[H" + "\n".join([*head, *_pod_lines()]), flush=True)
 
 
 def _pod_lines() -> Iterator[str]:

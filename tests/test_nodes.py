@@ -74,7 +74,7 @@ def test_a_cluster_keeps_the_machines_that_it_was_made_with(home):
 
 def test_stop_and_start_say_what_happened_and_status_shows_it(home):
     stopped = labkit("node", "stop", "labkit-2")
-    assert (stopped.returncode, stopped.stdout) == (0, "node labkit-2 is off: NotReady; no pods were lost\n")
+    assert (stopped.returncode, stopped.stdout) == (0, "cluster labkit: node labkit-2 is off: NotReady; no pods were lost\n")
     taints = core().read_node("labkit-2").spec.taints
     assert [(t.value, t.effect) for t in taints if t.key == nodes.TAINT["key"]] == [("nodeshutdown", "NoExecute")]
     shown = labkit("status")
@@ -84,7 +84,7 @@ def test_stop_and_start_say_what_happened_and_status_shows_it(home):
     cluster.use()
     assert cluster.status()["state"] == "degraded", "who uses the cluster leaves its machines alone"
     started = labkit("node", "start", "labkit-2")
-    assert (started.returncode, started.stdout) == (0, "node labkit-2 is on: Ready\n")
+    assert (started.returncode, started.stdout) == (0, "cluster labkit: node labkit-2 is on: Ready\n")
     assert core().read_node("labkit-2").spec.taints is None
     assert labkit("node", "start", "labkit-2").stdout == started.stdout, "again: the same"
 
@@ -129,3 +129,30 @@ def test_machines_that_are_not_labkit_s_are_left_alone(home):
     for engine in (existing, SimpleNamespace()):
         with pytest.raises(LabError, match="the machines of this cluster are not labkit's"):
             nodes.stop(engine, paths.cluster(), "labkit")  # type: ignore[arg-type]
+
+
+def test_a_node_is_one_of_the_cluster_that_kubectl_speaks_to(home, monkeypatch):
+    assert cluster.spoken_to() == "labkit"
+    other = paths.cluster("other")
+    other.root.mkdir(parents=True)
+    monkeypatch.setenv("KUBECONFIG", str(other.kubeconfig))
+    assert cluster.spoken_to() == "other"
+    with pytest.raises(LabError, match="no cluster named 'other'"):
+        cluster.stop_node("labkit-2")
+    other.root.rmdir()
+    monkeypatch.setenv("KUBECONFIG", "/etc/kubernetes/admin.conf")
+    assert cluster.spoken_to() == "labkit", "somebody else's"
+
+
+def test_the_same_size_in_other_words_is_the_same(home):
+    assert cluster.up(node_memory="1024Mi")["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("engine", "option", "has"), [("embedded", "context", "existing"), ("existing", "nodes", "kind")]
+)
+def test_an_option_that_an_engine_lacks_is_told_with_who_has_it(engine, option, has, monkeypatch, tmp_path):
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    with pytest.raises(LabError, match=f"has no --{option}") as refused:
+        cluster.up("a", engine, **{option: 2 if option == "nodes" else "x"})
+    assert has in refused.value.hint

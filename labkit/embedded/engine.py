@@ -39,6 +39,9 @@ PHASES = (
     "FROM object WHERE resource='pods' GROUP BY 1"
 )
 PID_PROBES = 100
+ANOTHER = (
+    "labkit up --name OTHER makes another one beside it; labkit down --purge deletes this one with all that is in it"
+)
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _machines(info: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     for name, value in asked.items():
         if value not in (None, has.get(name)):
             what = f"{words[name]} {has.get(name) or 'as this machine has'}"
-            raise LabError(f"the cluster is there already, with {what}", "labkit down --purge, then up again")
+            raise LabError(f"the cluster is there already, with {what}", ANOTHER)
     return has
 
 

@@ -11,6 +11,7 @@ import json
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
 import zlib
 from collections.abc import Callable
@@ -40,10 +41,10 @@ def create(
     `stand_ins` (role to an image that Docker has) and `upstream` (operator to a copy of its repository) take the place of
     registries and GitHub where those can't be reached; bundle.json says so. `machine` is the wheels' architecture.
     """
-    maker = _Maker(Path(folder).expanduser().absolute())
+    node = versions.node(kubernetes)
     checks.docker()
     kind = Path(programs.kind(versions.table()["kind"]))
-    node = versions.node(kubernetes)
+    maker = _Maker(Path(folder).expanduser().absolute())
     if "node" in (stand_ins or {}):
         node = Image("node", (stand_ins or {})["node"])
     for image in (*images.wanted(), versions.base()):
@@ -88,6 +89,7 @@ class _Maker:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "SHA256SUMS").unlink(missing_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise LabError(f"{folder} can't be written: {error.strerror}", "name another folder") from error
         self.content: dict[str, Any] = {"files": {}, "images": {}}

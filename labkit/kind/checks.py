@@ -81,8 +81,8 @@ def port(number: int | None) -> None:
             raise LabError(f"port {number} is taken", "choose another one with --port, or leave --port out") from error
 
 
-def lacking() -> str:
-    """Why `labkit up --engine kind` can't make a cluster here, in a few words; "" where it can."""
+def lacking() -> LabError | None:
+    """Why `labkit up --engine kind` can't make a cluster here; None where it can."""
     try:
         info = docker()
         bundle = Bundle.of(None)
@@ -92,8 +92,8 @@ def lacking() -> str:
         inotify()
         cgroups(info, versions.minor(None))
     except LabError as error:
-        return error.message
-    return ""
+        return error
+    return None
 
 
 def all(kubernetes_minor: str, asked_port: int | None = None, disk_gb: float = DISK_GB) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _wanted(
         if asked and asked != has:
             raise LabError(
                 f"the cluster is there already, with {what} {has or 'as the machine has'}",
-                "labkit down --purge, then up again",
+                embedded.ANOTHER,
             )
     return info
 

@@ -24,8 +24,8 @@ BUNDLE = Path("~/.cache/labkit/bundle").expanduser()
 
 def skip_without_docker() -> None:
     if reason := checks.lacking():
-        warnings.warn(f"NO KIND CLUSTER: {reason}; the real cluster is not tested", stacklevel=1)
-        pytest.skip(f"no kind cluster can be had: {reason}")
+        warnings.warn(f"NO KIND CLUSTER: {reason.message}; the real cluster is not tested", stacklevel=1)
+        pytest.skip(f"no kind cluster can be had: {reason.message}")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ async def version(request: Request) -> Response:
     info = {
         "major": major,
         "minor": minor,
-        "gitVersion": f"v{KUBERNETES}.0+labkit",
+        "gitVersion": f"v{KUBERNETES}.4+labkit",
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
