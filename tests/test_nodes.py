@@ -74,7 +74,10 @@ def test_a_cluster_keeps_the_machines_that_it_was_made_with(home):
 
 def test_stop_and_start_say_what_happened_and_status_shows_it(home):
     stopped = labkit("node", "stop", "labkit-2")
-    assert (stopped.returncode, stopped.stdout) == (0, "cluster labkit: node labkit-2 is off: NotReady; no pods were lost\n")
+    assert (stopped.returncode, stopped.stdout) == (
+        0,
+        "cluster labkit: node labkit-2 is off: NotReady; no pods were lost\n",
+    )
     taints = core().read_node("labkit-2").spec.taints
     assert [(t.value, t.effect) for t in taints if t.key == nodes.TAINT["key"]] == [("nodeshutdown", "NoExecute")]
     shown = labkit("status")
