@@ -1,7 +1,8 @@
 """`kubectl port-forward` as it is installed, to pods that serve: to a pod, a Service, a Deployment; in parallel, and failing."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -91,7 +91,7 @@ def kubectl(folder: ClusterFolder, *arguments: str, given: str = "") -> str:
     return subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-@contextmanager
+@contextlib.contextmanager
 def forwarding(folder: ClusterFolder, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """kubectl, and the local port of the first forwarding."""
     command = [str(KUBECTL), "--kubeconfig", str(folder.kubeconfig), "port-forward", *arguments]
