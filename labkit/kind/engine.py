@@ -55,7 +55,7 @@ def up(
         with stage("nodes ready"):
             running = _start(name)
             started = machines.started(running)
-            machines.await_nodes(kube, name, running, started)
+            machines.await_nodes(kube, name, started)
             routes.lay(kube, running)
         _remember(folder, info, images=_load(info, source))
         with stage("operators installed"):
@@ -211,7 +211,7 @@ def power(folder: ClusterFolder, node: str, on: bool) -> None:
         if state != "running":
             programs.run([programs.docker(), "start", node], timeout=120)
         kube = Kube(access.admin(folder))
-        machines.await_nodes(kube, name, [node], machines.started([node]))
+        machines.await_nodes(kube, name, machines.started([node]))
         routes.lay(kube, machines.running(name))
 
 

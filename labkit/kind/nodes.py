@@ -100,26 +100,26 @@ def running(name: str) -> list[str]:
     return [node for node, state in containers(name).items() if state == "running"]
 
 
-def started(nodes: Collection[str]) -> float:
-    """When the last of the containers started, in seconds since 1970."""
+def started(nodes: Collection[str]) -> dict[str, float]:
+    """When each of the containers started, in seconds since 1970."""
     said = programs.run([programs.docker(), "inspect", "--format", "{{.State.StartedAt}}", *nodes])
-    return max(_seconds(line) for line in said.split())
+    return dict(zip(nodes, map(_seconds, said.split()), strict=True))
 
 
 def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp()
 
 
-def await_nodes(kube: Kube, name: str, nodes: Collection[str], since: float, seconds: float = 240) -> None:
-    """Return when the API answers and each of the nodes has reported itself Ready after `since`: one that was stopped is
-    said to be Ready until its lease runs out. LabError with the nodes' conditions and last words."""
+def await_nodes(kube: Kube, name: str, since: dict[str, float], seconds: float = 240) -> None:
+    """Return when the API answers and each of the nodes has reported itself Ready after its moment in `since`: one that was
+    stopped is said to be Ready until its lease runs out. LabError with the nodes' conditions and last words."""
     missing: list[str] = []
 
     def ready() -> bool:
         every = json.loads(kube("get", "nodes", "-o", "json", timeout=20))["items"]
-        found = [node for node in every if node["metadata"]["name"] in nodes]
-        missing[:] = [_node_words(node) for node in found if not _node_ready(node, since)]
-        return len(found) == len(nodes) and not missing
+        found = [node for node in every if node["metadata"]["name"] in since]
+        missing[:] = [_node_words(node) for node in found if not _node_ready(node, since[node["metadata"]["name"]])]
+        return len(found) == len(since) and not missing
 
     _until(ready, seconds, lambda: "\n".join(missing) or "its API does not answer", name, "nodes are not ready")
 
@@ -137,8 +137,8 @@ def _node_words(node: Object) -> str:
     return f"  {node['metadata']['name']}: " + ("; ".join(told) or "no conditions yet")
 
 
-def await_pods(kube: Kube, name: str, since: float, seconds: float = 300) -> None:
-    """Return when every pod of the system's namespaces is ready, in containers started after `since`, and every
+def await_pods(kube: Kube, name: str, since: dict[str, float], seconds: float = 300) -> None:
+    """Return when every pod of the system's namespaces is ready, in containers started after its node, and every
     Deployment has all that it wants. LabError says which are not, and why."""
     missing: list[str] = []
 
@@ -151,7 +151,7 @@ def await_pods(kube: Kube, name: str, since: float, seconds: float = 300) -> Non
     _until(ready, seconds, lambda: "\n".join(missing) or "its API does not answer", name, "pods are not ready")
 
 
-def _lacks(thing: Object, since: float) -> str:
+def _lacks(thing: Object, since: dict[str, float]) -> str:
     name = f"  {thing['metadata']['namespace']}/{thing['metadata']['name']}"
     status = thing.get("status", {})
     if thing["kind"] == "Deployment":
@@ -166,7 +166,7 @@ def _lacks(thing: Object, since: float) -> str:
         if not running:
             told: Object = next(iter(state["state"].values()), {})
             return f"{name}: container {state['name']}: {told.get('reason')} {told.get('message', '')}".rstrip()
-        if not state.get("ready") or _seconds(running["startedAt"]) < since:
+        if not state.get("ready") or _seconds(running["startedAt"]) < since.get(thing["spec"].get("nodeName"), 0):
             return f"{name}: container {state['name']} runs, but is not ready"
     return ""
 

@@ -143,7 +143,7 @@ def test_a_node_that_does_not_get_ready_is_told_with_its_conditions_and_last_wor
     subprocess.run(["docker", "exec", node, "systemctl", "stop", "kubelet"], check=True)
     try:
         with pytest.raises(LabError, match="nodes are not ready after 3 s") as caught:
-            nodes.await_nodes(kube(), nodes.kind_name(paths.cluster(NAME)), [node], time.time(), seconds=3)
+            nodes.await_nodes(kube(), nodes.kind_name(paths.cluster(NAME)), {node: time.time()}, seconds=3)
     finally:
         subprocess.run(["docker", "exec", node, "systemctl", "start", "kubelet"], check=True)
     assert "Ready=" in caught.value.message
