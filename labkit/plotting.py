@@ -119,7 +119,9 @@ def workflow(object: Mapping[str, Any], axes: Axes) -> None:
         )
         axes.add_patch(box)
         dark = node.get("phase") in ("Running", "Succeeded", "Failed", "Error")
-        axes.text(x, y, label(node), ha="center", va="center", fontsize=8, color="white" if dark else "#24292f")
+        words = label(node)
+        size = 8 if words.count("\n") < 3 else 6.5  # four lines fill the box
+        axes.text(x, y, words, ha="center", va="center", fontsize=size, color="white" if dark else "#24292f")
     tallest = max((len(ids) for ids in columns.values()), default=1)
     axes.set_xlim(-0.6, max(columns, default=0) + 0.6)
     axes.set_ylim(-tallest / 2, tallest / 2)
@@ -144,7 +146,7 @@ def label(node: Mapping[str, Any]) -> str:
     name = re.sub(r"\(\d+\)$", "", name)  # the attempt of a retry
     name = re.sub(r"\(\d+:(.*)\)$", r" \1", name)  # the item of a loop
     name = re.sub(r"\b\w+:", "", name).replace(",", " ")  # the keys of an item that is a map
-    shown = "\n".join(textwrap.wrap(name, 17)[:2])
+    shown = "\n".join(textwrap.wrap(name, 15)[:3])
     if remembered(node):
         return f"{shown}\nremembered"
     seconds = duration(node.get("startedAt"), node.get("finishedAt"))

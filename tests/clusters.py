@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,13 @@ class Kube:
             found.append(event["object"].message)
             break
         return found
+
+
+def space(folder: ClusterFolder, test: str) -> Kube:
+    """A namespace that is the test's own, named after it."""
+    made = Kube(folder, f"t{zlib.crc32(test.encode())}")
+    made.core.create_namespace({"metadata": {"name": made.namespace}})
+    return made
 
 
 def let_workflows_run(api: client.ApiClient, namespace: str) -> None:

@@ -7,7 +7,9 @@ import matplotlib
 matplotlib.use("agg")
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from labkit import plotting
 
@@ -81,6 +83,30 @@ def test_a_label_is_what_a_person_would_call_the_task(name: str, shown: str) -> 
     assert plotting.label({"displayName": name}) == shown
     timed = {"displayName": name, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:07Z"}
     assert plotting.label(timed) == f"{shown}\n7 s"
+
+
+def test_what_a_box_says_lies_inside_of_it() -> None:
+    """As wide and high as boxes are in the picture of the end-to-end system."""
+    chain = [node(f"n{i}", children=(f"n{i + 1}",) if i < 6 else ()) for i in range(7)]
+    times = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:17Z"}
+    chain += [
+        node(f"r{i}")
+        | times
+        | {"name": "wf.onExit", "displayName": f"remove(0:kind:{kind},place:second,version:{api})"}
+        for i, (kind, api) in enumerate([("Deployment", "apps/v1")] * 2 + [("Service", "v1")] * 2)
+    ]
+    figure = Figure(figsize=(11, 3), dpi=100)
+    axes = figure.add_axes((0.135, 0, 0.865, 0.9))  # the names of pods below take the rest
+    plotting.workflow(workflow(node("wf", "DAG", ("n0",)), *chain), axes)
+    FigureCanvasAgg(figure).draw()
+    boxes = [patch.get_window_extent() for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    texts = [text for text in axes.texts if text.get_text()]
+    assert len(texts) == len(boxes) == 11
+    for text in texts:
+        extent = text.get_window_extent()
+        assert any(
+            b.x0 <= extent.x0 and extent.x1 <= b.x1 and b.y0 <= extent.y0 and extent.y1 <= b.y1 for b in boxes
+        ), text.get_text()
 
 
 def test_a_workflow_is_drawn_with_a_box_for_each_task_and_an_arrow_for_each_dependency() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import itertools
 import os
 import signal
@@ -130,14 +131,9 @@ class AsyncParent:
             self.lose()
 
     def receive(self) -> None:
-        try:
-            more = self.reader.read()
-        except BlockingIOError:
-            return
-        for message, _ in self.reader.messages():
-            self.take(message)
-        if not more:
-            self.lose()
+        with contextlib.suppress(BlockingIOError):
+            if not self.reader.deliver(self.take):
+                self.lose()
 
     def take(self, message: wire.Message) -> None:
         if message["event"] == "ready":

@@ -88,15 +88,12 @@ class SyncParent:
             return
         self.sock.settimeout(timeout)
         try:
-            more = self.reader.read()
+            if not self.reader.deliver(self.take):
+                self.lose()
         except (BlockingIOError, TimeoutError):
             return
         finally:
             self.sock.settimeout(None)
-        for message, _ in self.reader.messages():
-            self.take(message)
-        if not more:
-            self.lose()
 
     def take(self, message: wire.Message) -> None:
         if message["event"] == "ready":

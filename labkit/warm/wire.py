@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 HEADER = struct.Struct("!I")
@@ -43,6 +43,13 @@ class Reader:
         self.fds.extend(fds)
         self.bytes += data
         return bool(data)
+
+    def deliver(self, take: Callable[[Message], object]) -> bool:
+        """Read, and hand on each message that is whole by now; as `read`. For who is sent no descriptors."""
+        more = self.read()
+        for message, _ in self.messages():
+            take(message)
+        return more
 
     def messages(self) -> Iterator[tuple[Message, list[int]]]:
         while len(self.bytes) >= HEADER.size:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any
 import psutil
 import pytest
 import urllib3
-from clusters import Kube, container, let_workflows_run, phase, processes_of, running_cluster
-from kubernetes import client, config, watch
+from clusters import Kube, container, let_workflows_run, phase, processes_of, running_cluster, space
+from kubernetes import client, watch
 
 from labkit import nodes
 from labkit.embedded import engine, machines
@@ -44,14 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFolder]:
 @pytest.fixture
 def kube(folder: ClusterFolder, request: pytest.FixtureRequest) -> Iterator[Kube]:
     """A namespace of its own for each test, after which all machines have power and take pods."""
-    name = f"t{zlib.crc32(request.node.name.encode())}"
-    core = client.CoreV1Api(config.new_client_from_config(str(folder.kubeconfig)))
-    core.create_namespace({"metadata": {"name": name}})
-    yield Kube(folder, name)
+    made = space(folder, request.node.name)
+    yield made
     for node in NAMES:
         nodes.start(engine, folder, node)
-        core.patch_node(node, {"spec": {"unschedulable": None}})
-    core.delete_namespace(name)
+        made.core.patch_node(node, {"spec": {"unschedulable": None}})
+    made.core.delete_namespace(made.namespace)
 
 
 def node_until(kube: Kube, name: str, holds: Callable[[Object], Any], seconds: int = 20) -> Object:

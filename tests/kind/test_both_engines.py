@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from course import WORKFLOWS, end_to_end
 
 from labkit import cluster
 from labkit.kind.programs import Kube
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 SMALL = {"size": "3000", "steps": "100", "workers": "1"}
 Object = dict[str, Any]
 
@@ -27,10 +27,7 @@ def report(kubeconfig: str) -> Object:
     """What the workflow's last step presents, without times; of the pods that answered their number and that they shared."""
     kube = Kube(Path(kubeconfig))
     kube("apply", "-f", str(WORKFLOWS / "claim.yaml"), "-f", str(WORKFLOWS / "access.yaml"))
-    workflow = yaml.safe_load((WORKFLOWS / "end-to-end.yaml").read_text())
-    for parameter in workflow["spec"]["arguments"]["parameters"]:
-        parameter["value"] = SMALL.get(parameter["name"], parameter["value"])
-    name = kube("create", "-o", "name", "-f", "-", input=yaml.safe_dump(workflow)).strip()
+    name = kube("create", "-o", "name", "-f", "-", input=yaml.safe_dump(end_to_end(**SMALL))).strip()
     kube("wait", name, "--for=condition=Completed", "--timeout=600s", timeout=620)
     status = json.loads(kube("get", name, "-o", "json"))["status"]
     assert status["phase"] == "Succeeded", status.get("message")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from course import WORKFLOWS, end_to_end
 
 from labkit import cluster
 from labkit.errors import LabError
@@ -89,11 +90,8 @@ def test_the_end_to_end_workflow_runs_by_changing_parameters_only(theirs: Path, 
     assert found["namespace"] == SPACE
     assert cluster.up("big")["state"] == "running", "a second up finds nothing to do"
     student = Kube(Path(found["kubeconfig"]))
-    student("apply", "-f", str(versions.FOLDER.parent / "workflows" / "claim.yaml"))
-    workflow = yaml.safe_load((versions.FOLDER.parent / "workflows" / "end-to-end.yaml").read_text())
-    small = {"steps": "60", "models": '["linear", "mlp"]', "workers": "1", "replicas": "1", "size": "2000"}
-    for parameter in workflow["spec"]["arguments"]["parameters"]:
-        parameter["value"] = small.get(parameter["name"], parameter["value"])
+    student("apply", "-f", str(WORKFLOWS / "claim.yaml"))
+    workflow = end_to_end(steps="60", models='["linear", "mlp"]', workers="1", replicas="1", size="2000")
     name = student("create", "-f", "-", "-o", "name", input=yaml.safe_dump(workflow)).strip()
     student("wait", name, "--for=condition=Completed", "--timeout=900s", timeout=920)
     ended = json.loads(student("get", name, "-o", "json"))["status"]

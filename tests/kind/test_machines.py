@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from course import WORKFLOWS, end_to_end
 from kubernetes import config, watch
 from kubernetes.client import CoreV1Api
 
@@ -16,7 +17,6 @@ from labkit.errors import LabError
 from labkit.kind import engine
 from labkit.kind.programs import Kube
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 NAME, SPACE = "machines", "drill"
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1800)]
@@ -51,10 +51,7 @@ def test_the_machine_that_the_api_runs_on_is_not_taken_away(three: dict) -> None
 
 def test_the_system_ends_well_though_a_machine_fails_while_it_is_trained(three: dict, kube: Kube) -> None:
     namespaces.prepare(SPACE)
-    workflow = yaml.safe_load((WORKFLOWS / "end-to-end.yaml").read_text())
-    small = {"size": "3000", "steps": "400", "models": '["linear", "mlp"]'}
-    for parameter in workflow["spec"]["arguments"]["parameters"]:
-        parameter["value"] = small.get(parameter["name"], parameter["value"])
+    workflow = end_to_end(size="3000", steps="400", models='["linear", "mlp"]')
     kube("apply", "-n", SPACE, "-f", str(WORKFLOWS / "claim.yaml"))
     name = (
         kube("create", "-n", SPACE, "-o", "name", "-f", "-", input=yaml.safe_dump(workflow)).strip().partition("/")[2]

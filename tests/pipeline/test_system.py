@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from course import WORKFLOWS, end_to_end
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
 BIN = Path(sys.executable).parent
 
 
@@ -40,10 +40,7 @@ def kubectl(tmp_path):
 
 def submit(kubectl, **parameters: str) -> dict:
     """Run the workflow with other values of some parameters to its end; returns it."""
-    workflow = yaml.safe_load((WORKFLOWS / "end-to-end.yaml").read_text())
-    for parameter in workflow["spec"]["arguments"]["parameters"]:
-        parameter["value"] = parameters.get(parameter["name"].replace("-", "_"), parameter["value"])
-    name = kubectl("create", "-o", "name", "-f", "-", stdin=yaml.safe_dump(workflow)).strip()
+    name = kubectl("create", "-o", "name", "-f", "-", stdin=yaml.safe_dump(end_to_end(**parameters))).strip()
     kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", name, "--timeout=200s")
     return json.loads(kubectl("get", name, "-o", "json"))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
 import pytest
-from clusters import Kube, running_cluster
-from kubernetes import client, config
+from clusters import Kube, running_cluster, space
 
 from labkit.paths import ClusterFolder, portable
 
@@ -23,8 +21,6 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def kube(home: ClusterFolder, request: pytest.FixtureRequest) -> Iterator[Kube]:
     """A namespace of its own for each test."""
-    name = f"t{zlib.crc32(request.node.name.encode())}"
-    core = client.CoreV1Api(config.new_client_from_config(str(home.kubeconfig)))
-    core.create_namespace({"metadata": {"name": name}})
-    yield Kube(home, name)
-    core.delete_namespace(name)
+    made = space(home, request.node.name)
+    yield made
+    made.core.delete_namespace(made.namespace)
