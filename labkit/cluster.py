@@ -10,7 +10,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -132,8 +132,9 @@ def spoken_to() -> str:
     if config:
         folder = os.path.dirname(os.path.realpath(config))
         name = os.path.basename(folder)
-        if folder == os.path.realpath(paths.cluster(name).root):
-            return name
+        with suppress(LabError):  # of a name like .kube: no cluster's folder
+            if folder == os.path.realpath(paths.cluster(name).root):
+                return name
     return os.environ.get("LABKIT_CLUSTER") or DEFAULT
 
 
