@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from kubernetes import client, config
+from processes import is_alive
 
 from labkit import cluster, paths
 from labkit.embedded import engine as embedded
@@ -36,10 +37,6 @@ def labkit(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "labkit.cli", *words], capture_output=True, text=True, timeout=90)
 
 
-def running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
 def core(name: str) -> client.CoreV1Api:
     return client.CoreV1Api(config.new_client_from_config(cluster.kubeconfig(name)))
 
@@ -55,7 +52,7 @@ def test_up_down_and_up_again_keeps_the_state(home: Path) -> None:
     assert labkit("down", "--name", "a").stdout == "cluster a: stopped, its state kept\n"
     stopped = labkit("status", "--name", "a", "-o", "json")
     assert (stopped.returncode, json.loads(stopped.stdout)["state"]) == (1, "stopped")
-    assert not any(running(pid) for pid in before["daemons"].values())
+    assert not any(is_alive(pid) for pid in before["daemons"].values())
 
     cluster.up("a")
     assert core("a").read_namespaced_config_map("kept", "default")
@@ -112,7 +109,7 @@ def test_a_killed_server_is_started_again_with_all_it_had_acknowledged(home: Pat
     server = cluster.up("a")["daemons"]["server"]
     core("a").create_namespaced_config_map("default", {"metadata": {"name": "kept"}})
     os.kill(server, signal.SIGKILL)
-    while running(server):
+    while is_alive(server):
         time.sleep(0.01)  # a signal takes effect when the process is scheduled
     found = cluster.up("a")
     assert found["state"] == "running"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import wait_until_gone
 
 from labkit.warm import python
 from labkit.warm.client import AsyncParent
@@ -52,20 +53,6 @@ def run(
     end = child.wait(20)
     assert end is not None
     return end, out, err
-
-
-def wait_until_gone(pids: list[int], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while alive := [pid for pid in pids if is_alive(pid)]:
-        assert time.monotonic() < deadline, f"still there: {alive}"
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_exit_codes_and_output_arrive(parent: SyncParent) -> None:

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--against", metavar="KUBECONFIG", help="ask this real cluster whether the golden answers still hold"
     )
+    parser.addoption("--every", action="store_true", help="with --against: every case, not some of each kind")
 
 
 def oracle(config: pytest.Config) -> str:

@@ -1,7 +1,8 @@
 """The real cluster answers as it did when it was recorded: some cases of each kind, in a minute or two.
 
 Asked of a cluster that is there: `pytest tests/conformance -m kind --against KUBECONFIG`. What the golden answers say is
-then known to be so of this Kubernetes and these operators, and not only of those of the day.
+then known to be so of this Kubernetes and these operators, and not only of those of the day. `--every` asks all cases, a
+quarter of an hour.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from . import golden
-from .conftest import PATIENCE, running
+from .conftest import PATIENCE, forwarded, running
 from .lab import Engine
 from .normal import differences
 from .registry import load
@@ -27,9 +28,17 @@ SMOKE = {
     "tfjobs": ["refused", "as_created", "succeeds", "fails"],
     "workflows": ["one_container", "dag", "fails", "retries", "invalid"],
 }
-CASES = [f"{module}/{name}" for module, names in SMOKE.items() for name in names]
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(900)]
+
+
+def cases(config: pytest.Config) -> list[str]:
+    some = [f"{module}/{name}" for module, names in SMOKE.items() for name in names]
+    return list(load()) if config.getoption("--every") else some
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    metafunc.parametrize("case", cases(metafunc.config))
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +47,13 @@ def futures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     against = request.config.getoption("--against")
     if not against:
         pytest.skip("no real cluster was named: --against KUBECONFIG")
-    engine = Engine(Path(against), "", tmp_path_factory.mktemp("cache"), PATIENCE)
     every = load()
-    with running(engine, {name: every[name] for name in CASES}) as asked:
-        yield asked
+    with forwarded(Path(against)) as argo:
+        engine = Engine(Path(against), argo, tmp_path_factory.mktemp("cache"), PATIENCE)
+        with running(engine, {name: every[name] for name in cases(request.config)}) as asked:
+            yield asked
 
 
-@pytest.mark.parametrize("case", CASES)
 def test_the_real_cluster_answers_as_it_did(case: str, futures: dict[str, Future[Any]]) -> None:
     ask: Callable[[], Any] = futures[case].result
     found = list(differences(golden.load()[case], ask()))

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import wait_until_gone
 
 from labkit.embedded.runtime import limits
 from labkit.embedded.runtime.launch import Mount, SpawnError
 from labkit.embedded.runtime.runtime import close
 
-from .conftest import ENV, Bench, wait_until_gone
+from .conftest import ENV, Bench
 
 
 def read_terminal(fd: int) -> str:

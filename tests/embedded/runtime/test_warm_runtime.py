@@ -15,12 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import wait_until_gone
 
 from labkit.embedded.runtime import limits
 from labkit.embedded.runtime.launch import Launch
 from labkit.embedded.runtime.runtime import Runtime, close
 
-from .conftest import ENV, Bench, finish, wait_until_gone, works
+from .conftest import ENV, Bench, finish, works
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are warm on Linux only")
 
