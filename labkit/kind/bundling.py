@@ -6,6 +6,7 @@ creation that was cut off goes on, and a damaged file is the only one made again
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -14,14 +15,14 @@ import subprocess
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from labkit import __version__
 from labkit.errors import LabError
 from labkit.kind import checks, images, lab_image, manifests, programs, versions, wheels
-from labkit.kind.bundle import Bundle, checksum
+from labkit.kind.bundle import Bundle, checksum, lacks
 from labkit.kind.progress import stage
 from labkit.kind.versions import Image
 
@@ -93,23 +94,20 @@ class _Maker:
         except OSError as error:
             raise LabError(f"{folder} can't be written: {error.strerror}", "name another folder") from error
         self.content: dict[str, Any] = {"files": {}, "images": {}}
-        if (folder / "bundle.json").is_file():
-            self.content |= json.loads((folder / "bundle.json").read_text())
+        known = _read(folder / "bundle.json")
+        if not lacks(known, texts=()):
+            self.content |= known
 
     def file(self, name: str, write: Callable[[Path], Any], source: str = "") -> None:
         """Have the file `name`: as it is if it is whole and of the same `source`, else written by `write(path)`."""
         path, known = self.folder / name, self.content["files"].get(name)
         if source and known and known.get("source") == source and path.is_file() and checksum(path) == known["sha256"]:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        try:
+        with _writing(part):
+            path.parent.mkdir(parents=True, exist_ok=True)
             write(part)
-        except OSError as error:
-            raise LabError(
-                f"{part} can't be written: {error.strerror}", "free space, and run it again: it goes on from here"
-            ) from error
-        part.replace(path)
+            part.replace(path)
         entry = {"sha256": checksum(path), "size": path.stat().st_size}
         self.content["files"][name] = entry | ({"source": source} if source else {})
         self._save()
@@ -141,14 +139,38 @@ class _Maker:
 
     def finish(self) -> Bundle:
         self._save()
-        lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(self.content["files"].items())]
-        (self.folder / "SHA256SUMS").write_text("".join(lines))
+        sums = {name: entry["sha256"] for name, entry in self.content["files"].items()}
+        sums["bundle.json"] = checksum(self.folder / "bundle.json")
+        self._write("SHA256SUMS", "".join(f"{sum}  {name}\n" for name, sum in sorted(sums.items())))
         return Bundle(self.folder, self.content)
 
     def _save(self) -> None:
-        new = self.folder / "bundle.json.part"
-        new.write_text(json.dumps(self.content, indent=1))
-        new.replace(self.folder / "bundle.json")
+        self._write("bundle.json", json.dumps(self.content, indent=1))
+
+    def _write(self, name: str, text: str) -> None:
+        new = self.folder / f"{name}.part"
+        with _writing(new):
+            new.write_text(text)
+            new.replace(self.folder / name)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """LabError where it can't be written: a full stick, one that was pulled out."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"{path} can't be written: {error.strerror}", "free space, and run it again: it goes on from here"
+        ) from error
+
+
+def _read(path: Path) -> Any:
+    """What a bundle.json holds; None where there is none, or a damaged one: then everything is made again."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _archive(names: list[str], path: Path) -> None:

@@ -86,7 +86,7 @@ def lacking() -> LabError | None:
     try:
         info = docker()
         bundle = Bundle.of(None)
-        programs.kind(versions.table()["kind"], bundle.kind if bundle else None)
+        programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
         memory(info)
         disk(info, DISK_GB / 2)
         inotify()

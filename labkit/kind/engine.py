@@ -124,7 +124,7 @@ def _created(folder: ClusterFolder, info: Info, bundle: Bundle | None, lock: int
         here = bool(images.image_id(node.name))
         found = checks.all(info["kubernetes"], info["asked_port"], checks.DISK_GB / 2 if here else checks.DISK_GB)
         reserved = size.reserved(found, info.get("node_cpus"), info.get("node_memory"))
-    kind = programs.kind(versions.table()["kind"], bundle.kind if bundle else None)
+    kind = programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
     if there:
         machines.delete(kind, name, access.admin(folder))
     if info.get("made"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -28,7 +30,7 @@ def docker() -> str:
 
 def kind(version: str, bundled: Path | None = None) -> str:
     """The kind program: the bundle's, else the one on the PATH."""
-    if bundled and bundled.is_file():
+    if bundled:
         return str(bundled)
     found = shutil.which("kind")
     if not found:
@@ -60,10 +62,21 @@ def run(command: Sequence[str], *, input: str | bytes | None = None, timeout: fl
         done = subprocess.run(command, stderr=subprocess.PIPE, timeout=timeout, **options)
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{_short(command)} did not end within {timeout:g} s", "run it by hand to see why") from error
+    except OSError as error:
+        raise LabError(f"{command[0]} can't be run: {error.strerror}", _not_run(error)) from error
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode:
         raise LabError(f"{_short(command)} failed: {_last(said) or f'exit code {done.returncode}'}", remedy(said))
     return (done.stdout or b"").decode(errors="replace")
+
+
+def _not_run(error: OSError) -> str:
+    if error.errno == errno.ENOEXEC:
+        here = f"{platform.system()} {platform.machine()}"
+        return f"it is damaged, or a program for another kind of machine than this one ({here}): get it again"
+    if error.errno == errno.EACCES:
+        return "chmod +x makes it a program; where its file system is mounted noexec, copy it to another one"
+    return "see that it is there"
 
 
 def _short(command: Sequence[str]) -> str:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from labkit import doctor
 from labkit.errors import LabError
-from labkit.kind import manifests, versions, wheels
+from labkit.kind import manifests, programs, versions, wheels
 from labkit.kind.bundle import VARIABLE, Bundle
 from labkit.kind.bundling import _Maker
 
 
 def small(folder: Path, **files: str) -> Bundle:
     maker = _Maker(folder)
-    maker.content |= {"kubernetes": "1.34", "architecture": "x86_64", "created": "2026-01-01T00:00:00Z"}
+    maker.content |= {"labkit": "0.1.0", "created": "2026-01-01T00:00:00Z", "kind": "v0.30.0"}
+    maker.content |= {"architecture": platform.machine(), "kubernetes": "1.34"}
     for name, text in files.items():
         maker.text(name.replace("__", "/"), text)
     return maker.finish()
@@ -35,7 +41,125 @@ def test_its_checksums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
     small(tmp_path, manifests__one="first", manifests__two="second")
     lines = dict(reversed(line.split()) for line in (tmp_path / "SHA256SUMS").read_text().splitlines())
     assert lines["manifests/one"] == hashlib.sha256(b"first").hexdigest()
-    assert set(lines) == {"manifests/one", "manifests/two"}
+    assert set(lines) == {"bundle.json", "manifests/one", "manifests/two"}
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
+
+
+def changed(content: dict, **changes: object) -> str:
+    return json.dumps(content | changes)
+
+
+DAMAGES: dict[str, Callable[[dict], str]] = {
+    "it holds no object": lambda _: "[]",
+    "it has no files": lambda _: "{}",
+    "it is no JSON": lambda content: json.dumps(content)[:-20],
+    "it has no checksum of bin/x": lambda content: changed(content, files={"bin/x": {"size": 1}}),
+    "it has no images": lambda content: changed(content, images={"lab": "labkit/lab:1"}),
+    "it has no name of the image lab": lambda content: changed(content, images={"lab": {}}),
+    "is not in the bundle's folder": lambda content: changed(content, files={"../x": {"size": 1, "sha256": "a"}}),
+    "does not say 'kubernetes'": lambda content: changed(content, kubernetes=None),
+    "not the one in SHA256SUMS": lambda content: changed(content, kubernetes="1.33"),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGES)
+def test_a_damaged_bundle_json_is_told_with_what_is_wrong_in_it(words: str, tmp_path: Path) -> None:
+    bundle = small(tmp_path, manifests__one="first")
+    (tmp_path / "bundle.json").write_text(DAMAGES[words](bundle.content))
+    with pytest.raises(LabError, match=r"bundle\.json is damaged") as caught:
+        Bundle.of(tmp_path)
+    assert words in caught.value.message
+    assert f"labkit bundle create {tmp_path}" in caught.value.hint
+    assert [f.ok for f in doctor.examine_bundle(str(tmp_path))] == [False]
+
+
+@pytest.mark.parametrize("damage", ["", "no checksums at all\n", "\xff\x00"])
+def test_damaged_checksums_are_told(damage: str, tmp_path: Path) -> None:
+    small(tmp_path, manifests__one="first")
+    (tmp_path / "SHA256SUMS").write_text(damage)
+    with pytest.raises(LabError, match="have not the same files"):
+        Bundle.of(tmp_path)
+
+
+def test_a_bundle_from_before_bundle_json_had_a_checksum_is_taken_if_both_lists_agree(tmp_path: Path) -> None:
+    bundle = small(tmp_path, manifests__one="first")
+    assert bundle.sealed
+    lines = (tmp_path / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (tmp_path / "SHA256SUMS").write_text("".join(line for line in lines if "bundle.json" not in line))
+    old = Bundle.of(tmp_path)
+    assert old == bundle
+    assert not old.sealed
+    bundle.content["files"]["manifests/one"]["sha256"] = hashlib.sha256(b"other").hexdigest()
+    (tmp_path / "bundle.json").write_text(json.dumps(bundle.content))
+    with pytest.raises(LabError, match="have not the same files"):
+        Bundle.of(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["[]", "{}", '{"files": {"images/a": 1}, "images": {}}', '{"files": '])
+def test_a_creation_begins_anew_where_bundle_json_is_damaged(damage: str, tmp_path: Path) -> None:
+    small(tmp_path, manifests__one="first")
+    (tmp_path / "bundle.json").write_text(damage)
+    assert small(tmp_path, manifests__one="first") == Bundle.of(tmp_path)
+
+
+def with_kind(folder: Path, program: bytes, mode: int = 0o755) -> Bundle:
+    """A bundle whose kind is `program`."""
+    maker = _Maker(folder)
+    maker.content |= small(folder, note="x").content
+    maker.file("bin/kind", lambda path: path.write_bytes(program))
+    (folder / "bin/kind").chmod(mode)
+    return maker.finish()
+
+
+def test_kind_is_run_from_a_stick_that_has_no_executable_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    script = b"#!/bin/sh\necho kind of the bundle\n"
+    bundle = with_kind(tmp_path / "stick", script, mode=0o644)
+    copy = bundle.kind()
+    assert copy
+    assert programs.run([programs.kind("v0.30.0", copy), "version"]) == "kind of the bundle\n"
+    assert not os.access(tmp_path / "stick/bin/kind", os.X_OK), "what is on the stick stays as it is"
+    made = copy.stat().st_ino
+    assert bundle.kind() == copy
+    assert copy.stat().st_ino == made, "a good copy is taken again"
+    copy.write_bytes(b"tampered")
+    assert bundle.kind() == copy
+    assert copy.read_bytes() == script, "a bad one is not"
+
+
+def test_kind_is_run_in_its_place_where_that_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    assert with_kind(tmp_path / "stick", b"#!/bin/sh\n").kind() == tmp_path / "stick/bin/kind"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_kind_that_somebody_changed_is_not_run(tmp_path: Path) -> None:
+    bundle = with_kind(tmp_path, b"#!/bin/sh\n")
+    (tmp_path / "bin/kind").write_bytes(b"#!/bin/zh\n")
+    with pytest.raises(LabError, match="bin/kind is damaged"):
+        bundle.kind()
+    assert any("bin/kind" in finding.found for finding in doctor.examine_bundle(str(tmp_path)))
+
+
+FOREIGN = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xf3\x00" + bytes(44)  # for RISC-V
+
+
+@pytest.mark.parametrize("program", [b"\x00garbage", FOREIGN], ids=["garbage", "foreign"])
+def test_a_kind_that_this_machine_cannot_run_is_told_so(program: bytes, tmp_path: Path) -> None:
+    kind = with_kind(tmp_path, program).kind()
+    with pytest.raises(LabError, match=r"bin/kind can't be run: Exec format error") as caught:
+        programs.run([str(kind), "version"])
+    assert platform.machine() in caught.value.hint
+
+
+def test_a_program_that_may_not_be_run_or_is_not_there_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    with pytest.raises(LabError, match=r"tool can't be run: Permission denied") as caught:
+        programs.run([str(tmp_path / "tool")])
+    assert "chmod +x" in caught.value.hint
+    with pytest.raises(LabError, match="can't be run: No such file"):
+        programs.run([str(tmp_path / "none")])
 
 
 def test_a_damaged_file_is_named_and_the_others_are_not(tmp_path: Path) -> None:
