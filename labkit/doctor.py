@@ -56,7 +56,9 @@ def examine() -> list[Finding]:
 
 
 def examine_bundle(folder: str) -> list[Finding]:
-    """Check every file of a bundle; a finding for the whole, and one for each file that is missing or damaged."""
+    """Check every file of a bundle, and whether it is for this machine and this kit; a finding for the whole, and one for
+    each file that is missing or damaged and each thing that is other."""
+    from labkit.kind import fit
     from labkit.kind.bundle import Bundle
 
     try:
@@ -71,7 +73,8 @@ def examine_bundle(folder: str) -> list[Finding]:
     if wrong:
         return wrong
     what = f"Kubernetes {content['kubernetes']} for {content['architecture']}, made {content['created']}"
-    return [Finding("bundle", True, f"{what}: {len(content['files'])} files, all as they were made")]
+    whole = Finding("bundle", True, f"{what}: {len(content['files'])} files, all as they were made")
+    return [whole, *(Finding("bundle", not d.fatal, d.message, d.hint) for d in fit.differences(found))]
 
 
 def system() -> Finding:

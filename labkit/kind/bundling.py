@@ -21,7 +21,7 @@ from typing import Any
 
 from labkit import __version__
 from labkit.errors import LabError
-from labkit.kind import checks, images, lab_image, manifests, programs, versions, wheels
+from labkit.kind import checks, fit, images, lab_image, manifests, programs, versions, wheels
 from labkit.kind.bundle import Bundle, checksum, lacks
 from labkit.kind.progress import stage
 from labkit.kind.versions import Image
@@ -44,7 +44,7 @@ def create(
     """
     node = versions.node(kubernetes)
     checks.docker()
-    kind = Path(programs.kind(versions.table()["kind"]))
+    kind, kind_version = _kind()
     maker = _Maker(Path(folder).expanduser().absolute())
     if "node" in (stand_ins or {}):
         node = Image("node", (stand_ins or {})["node"])
@@ -55,9 +55,11 @@ def create(
     maker.content |= {
         "labkit": __version__,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "system": platform.system(),
         "architecture": lab_image.architecture(),
         "kubernetes": versions.minor(kubernetes),
-        "kind": versions.table()["kind"],
+        "kind": kind_version,
+        "packages": lab_image.packages_name(),
         "stand_ins": stand_ins or {},
     }
     for image in (node, *images.wanted(), versions.base()):
@@ -71,6 +73,16 @@ def create(
     if with_wheels:
         maker.wheels(machine or lab_image.architecture())
     return maker.finish()
+
+
+def _kind() -> tuple[Path, str]:
+    """The kind program on the PATH and what it says it is; LabError for one that is older than the node images."""
+    wanted = versions.table()["kind"]
+    program = programs.kind(wanted)
+    found = f"v{programs.run([program, 'version', '-q'], timeout=30).strip()}"
+    if fit.numbers(found) < fit.numbers(wanted):
+        raise LabError(f"{program} is {found}, older than {wanted}", f"go install sigs.k8s.io/kind@{wanted}")
+    return Path(program), found
 
 
 def _have(image: Image, stand_in: str | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabError
-from labkit.kind import programs, versions
+from labkit.kind import fit, programs, versions
 from labkit.kind.bundle import Bundle
 
 MEMORY_GB = 5.5  # what "6 GB" in Docker Desktop's settings comes out as
@@ -86,6 +86,8 @@ def lacking() -> LabError | None:
     try:
         info = docker()
         bundle = Bundle.of(None)
+        if bundle:
+            fit.check(bundle)
         programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
         memory(info)
         disk(info, DISK_GB / 2)

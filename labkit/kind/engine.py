@@ -19,7 +19,7 @@ import yaml
 from labkit import __version__
 from labkit.embedded import engine as embedded
 from labkit.errors import LabError
-from labkit.kind import access, checks, images, lab_image, manifests, programs, routes, size, versions
+from labkit.kind import access, checks, fit, images, lab_image, manifests, programs, routes, size, versions
 from labkit.kind import nodes as machines
 from labkit.kind.bundle import Bundle
 from labkit.kind.programs import Kube
@@ -47,6 +47,7 @@ def up(
     with _alone(folder) as lock:
         source = Bundle.remembered(bundle, embedded.read_info(folder).get("bundle"))
         if source:
+            fit.check(source)
             source.unpack_datasets()  # first: the lab image holds them, and is stale where they differ
         info = _created(folder, _wanted(folder, port, nodes, source, kubernetes, node_cpus, node_memory), source, lock)
         if source:

@@ -32,6 +32,11 @@ def ensure(image: Image, bundle: Bundle | None) -> str:
         return image.name
     if bundle:
         bundle.load(image.role)
+        if not image_id(image.name):
+            raise LabError(
+                f"images/{image.role}.tar.gz of the bundle {bundle.folder} holds no {image.name}",
+                f"labkit bundle create {bundle.folder} on a machine with a network makes it again",
+            )
         return image.name
     try:
         programs.run([programs.docker(), "pull", "--quiet", image.pull], timeout=1800)
