@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +200,12 @@ def test_a_finalizer_holds_a_deleted_object(store: Store) -> None:
 def test_a_pod_that_runs_is_deleted_in_two_steps(store: Store) -> None:
     spec = {"nodeName": "labkit", "terminationGracePeriodSeconds": 7}
     store.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
-    assert store.delete(PODS, "default", "p")["metadata"]["deletionGracePeriodSeconds"] == 7
-    assert store.delete(PODS, "default", "p", grace=3)["metadata"]["deletionGracePeriodSeconds"] == 3
+    asked = datetime.now(UTC).timestamp()
+    for grace, want in ((None, 7), (3, 3), (5, 3)):
+        meta = store.delete(PODS, "default", "p", grace=grace)["metadata"]
+        assert meta["deletionGracePeriodSeconds"] == want, "it may only get shorter"
+        ends = datetime.fromisoformat(meta["deletionTimestamp"]).timestamp()
+        assert -1 <= ends - (asked + want) <= 5, "the moment when the grace is over"
     store.delete(PODS, "default", "p", grace=0)
     assert store.find(PODS, "default", "p") is None
 

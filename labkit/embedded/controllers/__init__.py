@@ -17,6 +17,7 @@ from labkit.embedded.controllers import (
     scheduler,
     tfjob,
 )
+from labkit.embedded.controllers.job import orphans
 from labkit.embedded.controllers.loop import Controller
 from labkit.paths import ClusterFolder
 
@@ -37,6 +38,7 @@ def build(folder: ClusterFolder | None = None) -> list[Controller]:
         replicaset.CONTROLLER,
         deployment.CONTROLLER,
         job.CONTROLLER,
+        orphans.CONTROLLER,
         tfjob.CONTROLLER,
         nodes.controller(folder),
         podgc.controller(),

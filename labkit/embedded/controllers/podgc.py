@@ -1,8 +1,9 @@
 """Pod garbage collection: the pods that no kubelet will ever confirm to be gone.
 
 A pod that is being deleted on a node which is not ready and carries the taint node.kubernetes.io/out-of-service (somebody
-vouches that the machine is off) goes at once, and so does one whose node is no more, after a quarantine in which the node
-may come back.
+vouches that the machine is off) goes at the next look, and so does one whose node is no more, after a quarantine in which
+the node may come back. Kubernetes looks every 20 seconds; here it is a second or two after the pod was deleted. Not at once,
+on purpose: until then others see a pod that is Running and being deleted, which to the training operator is a failure.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Iterable
 from labkit.embedded.controllers import conditions
 from labkit.embedded.controllers.loop import Controller
 from labkit.embedded.controllers.owners import deleting
-from labkit.embedded.controllers.pods import finished, is_true
+from labkit.embedded.controllers.pods import deleted_at, finished, is_true
 from labkit.embedded.resources import NODES, PODS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Event, Key, Object, Store
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
-QUARANTINE = 40.0  # seconds
+PERIOD, QUARANTINE = 2.0, 40.0  # seconds; what they count from is written in whole ones
 
 
 def controller() -> Controller:
@@ -32,9 +33,12 @@ def controller() -> Controller:
         node = store.find(NODES, "", name)
         if node is not None:
             missing.pop(name, None)
-            if deleting(pod) and not is_true(node, "Ready") and _out_of_service(node):
+            if not deleting(pod) or is_true(node, "Ready") or not _out_of_service(node):
+                return None
+            left = deleted_at(pod) + PERIOD - time.time()
+            if left <= 0:
                 _delete(pod, store, orphaned=False)
-            return None
+            return left if left > 0 else None
         left = missing.setdefault(name, time.monotonic()) + QUARANTINE - time.monotonic()
         if left <= 0:
             _delete(pod, store, orphaned=True)

@@ -24,6 +24,13 @@ def active(pod: Object) -> bool:
     return not finished(pod) and not deleting(pod)
 
 
+def deleted_at(pod: Object) -> float:
+    """When somebody asked for the pod's deletion, in seconds since the epoch: its deletionTimestamp is when its grace
+    ends."""
+    meta = pod["metadata"]
+    return times.seconds(meta["deletionTimestamp"]) - meta.get("deletionGracePeriodSeconds", 0)
+
+
 def condition(obj: Object, type: str) -> Object | None:
     """The entry of `status.conditions` of that type, or None."""
     return next((c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == type), None)

@@ -1,10 +1,12 @@
 """What a deletion has to wait for: preconditions, finalizers, and whoever ends what the object stands for.
 
-With finalizers, and for a pod that runs, an object only gets a deletionTimestamp at first. It goes when its last finalizer
-is removed, or when the kubelet has deleted it with a grace of 0.
+With finalizers, and for a pod that runs, an object only gets a deletionTimestamp at first: the moment at which its grace
+ends. It goes when its last finalizer is removed, or when the kubelet has deleted it with a grace of 0.
 """
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 from labkit.embedded.resources import NAMESPACES, PODS, Resource
 from labkit.embedded.status import ApiError
@@ -43,6 +45,9 @@ def set_grace(resource: Resource, obj: Object, grace: int | None) -> None:
     if not obj["spec"].get("nodeName") or phase in ("Succeeded", "Failed"):
         grace = 0  # nobody runs it: there is nothing to wait for
     obj["metadata"]["deletionGracePeriodSeconds"] = grace if before is None else min(before, grace)
+    if before is not None and grace < before:
+        ends = datetime.fromisoformat(obj["metadata"]["deletionTimestamp"]) - timedelta(seconds=before - grace)
+        obj["metadata"]["deletionTimestamp"] = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_graceful(resource: Resource, obj: Object) -> bool:
@@ -55,7 +60,7 @@ def is_graceful(resource: Resource, obj: Object) -> bool:
 def begin(resource: Resource, meta: Object, held_by: list[str]) -> None:
     """Note in an object's metadata that it is being deleted, and what holds it."""
     if not meta.get("deletionTimestamp"):
-        meta["deletionTimestamp"] = now()
+        meta["deletionTimestamp"] = now(meta.get("deletionGracePeriodSeconds", 0))
         if resource is not NAMESPACES:
             meta.setdefault("deletionGracePeriodSeconds", 0)
         if meta.get("generation"):

@@ -204,7 +204,9 @@ def test_a_pod_that_a_finalizer_keeps_is_looked_at_once(cluster: Cluster, monkey
     assert "deletionTimestamp" in cluster.store.get(PODS, "default", "a")["metadata"]
 
 
-def test_pods_stay_on_a_silent_node_until_somebody_vouches_that_it_is_off(cluster: Cluster, tmp_path: Path) -> None:
+def test_pods_stay_on_a_silent_node_until_somebody_vouches_that_it_is_off(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "ca.crt").write_text("CERTIFICATE")
     folder = ClusterFolder(tmp_path)
@@ -230,5 +232,8 @@ def test_pods_stay_on_a_silent_node_until_somebody_vouches_that_it_is_off(cluste
         node = cluster.store.get(NODES, "", "other")
         node["spec"]["taints"].append({"key": podgc.OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"})
         cluster.store.update(NODES, node)
+        assert (cluster.settle() or 0) <= podgc.PERIOD
+        assert cluster.store.find(PODS, "default", "a"), "others see that it is Running and being deleted"
+        monkeypatch.setattr(podgc, "PERIOD", 0.0)
         cluster.settle()
         assert [p["metadata"]["name"] for p in cluster.pods()] == ["b"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from labkit.embedded.controllers import job as jobs
 from labkit.embedded.controllers.job import indexes
-from labkit.embedded.resources import JOBS, PODS
+from labkit.embedded.resources import JOBS, NAMESPACES, PODS
 
 from .conftest import IMAGE, Cluster
 
@@ -209,3 +209,34 @@ def test_a_job_never_runs_too_many_pods_and_counts_every_one(
         assert (status(cluster).get("succeeded", 0), status(cluster).get("failed", 0)) == (good, bad)
     assert good == completions
     assert conditions(cluster)[-1][:2] == ("Complete", "True")
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+def test_a_job_that_is_deleted_keeps_no_pod(cluster: Cluster, policy: str) -> None:
+    start(cluster, job(parallelism=2))
+    cluster.store.delete(JOBS, "default", "j", policy=policy)
+    cluster.play_all()
+    assert cluster.store.find(JOBS, "default", "j") is None
+    left = cluster.pods()
+    assert len(left) == (2 if policy == "Orphan" else 0)
+    for pod in left:
+        assert "finalizers" not in pod["metadata"], "orphans can be deleted"
+
+
+def test_a_namespace_goes_with_a_job_that_runs_in_it(cluster: Cluster) -> None:
+    cluster.store.create(NAMESPACES, {"metadata": {"name": "n"}})
+    cluster.create(JOBS, job() | {"metadata": {"name": "j", "namespace": "n"}})
+    cluster.play_all()
+    assert running(cluster)
+    cluster.store.delete(NAMESPACES, "", "n")
+    cluster.play_all()
+    assert cluster.pods() == []
+    assert cluster.store.find(NAMESPACES, "", "n") is None
+
+
+def test_a_finalizer_of_somebody_else_s_pod_is_left_alone(cluster: Cluster) -> None:
+    pod = cluster.pod("a")
+    other = {"apiVersion": "example.com/v1", "kind": "Job", "name": "x", "uid": "1", "controller": True}
+    pod["metadata"] |= {"finalizers": ["batch.kubernetes.io/job-tracking"], "ownerReferences": [other]}
+    cluster.create(PODS, pod)
+    assert cluster.pods()[0]["metadata"]["finalizers"]

@@ -68,8 +68,9 @@ def _end(pod: Object) -> float:
     status = pod.get("status") or {}
     ends = [t["finishedAt"] for c in status.get("containerStatuses") or ()
             if (t := (c.get("state") or {}).get("terminated")) and t.get("finishedAt")]  # fmt: skip
-    moment = max(ends, default=None) or pod["metadata"].get("deletionTimestamp") or pod["metadata"]["creationTimestamp"]
-    return times.seconds(moment)
+    if not ends and deleting(pod):
+        return pods.deleted_at(pod)
+    return times.seconds(max(ends, default=pod["metadata"]["creationTimestamp"]))
 
 
 def delay(mine: list[Object]) -> float:

@@ -10,53 +10,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import urllib3
-from clusters import Kube, container, let_workflows_run, phase, processes_of, running_cluster, space
+from clusters import Kube, container, let_workflows_run, phase, processes_of
 from kubernetes import client, watch
 
 from labkit import nodes
 from labkit.embedded import engine, machines
-from labkit.paths import ClusterFolder
 
-HOST = "kubernetes.io/hostname"
-NAMES = ["labkit", "labkit-2", "labkit-3"]
-UNREACHABLE = "node.kubernetes.io/unreachable"
+from .conftest import HOST, NAMES, UNREACHABLE, Object, node_until
+
 SOON = [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]
 NEVER = [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}]
 KUBECTL = Path(sys.executable).parent / "kubectl"
-Object = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFolder]:
-    root = tmp_path_factory.mktemp("three")
-    with running_cluster(root, nodes=3, node_cpus=2, node_memory="4Gi") as found:
-        yield found
-
-
-@pytest.fixture
-def kube(folder: ClusterFolder, request: pytest.FixtureRequest) -> Iterator[Kube]:
-    """A namespace of its own for each test, after which all machines have power and take pods."""
-    made = space(folder, request.node.name)
-    yield made
-    for node in NAMES:
-        nodes.start(engine, folder, node)
-        made.core.patch_node(node, {"spec": {"unschedulable": None}})
-    made.core.delete_namespace(made.namespace)
-
-
-def node_until(kube: Kube, name: str, holds: Callable[[Object], Any], seconds: int = 20) -> Object:
-    options = {"field_selector": f"metadata.name={name}", "timeout_seconds": seconds}
-    for event in watch.Watch().stream(kube.core.list_node, **options):
-        if holds(event["raw_object"]):
-            return event["raw_object"]
-    raise AssertionError(f"the node {name} within {seconds} s")
 
 
 def ready(obj: Object) -> str:
@@ -222,68 +192,6 @@ def test_a_claim_stays_on_its_machine_with_what_is_in_it(kube: Kube) -> None:
     nodes.start(engine, kube.folder, "labkit-3")
     kube.ended("reads")
     assert kube.log("reads") == "kept\n"
-
-
-def test_a_training_goes_on_when_a_worker_s_machine_fails(kube: Kube) -> None:
-    def replica(command: str, node: str) -> Object:
-        main = {"name": "tensorflow", "image": "busybox", "command": ["sh", "-c", command]}
-        only = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-            {"matchExpressions": [{"key": HOST, "operator": "In", "values": node.split()}]}]}}}  # fmt: skip
-        return {
-            "replicas": 1,
-            "restartPolicy": "ExitCode",
-            "template": {"spec": {"containers": [main], "affinity": only}},
-        }
-
-    chief = "until [ -e /tmp/done ]; do sleep 0.05; done"
-    replicas = {"Chief": replica(chief, "labkit"), "Worker": replica("sleep 1000", "labkit-2 labkit-3")}
-    jobs = client.CustomObjectsApi(kube.api)
-    kind = ("kubeflow.org", "v1", kube.namespace, "tfjobs")
-    body = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": "job"},
-            "spec": {"tfReplicaSpecs": replicas, "runPolicy": {"cleanPodPolicy": "Running"}}}  # fmt: skip
-    jobs.create_namespaced_custom_object(*kind, body)
-    kube.running("job-chief-0")
-    before = kube.running("job-worker-0")
-    nodes.stop(engine, kube.folder, before["spec"]["nodeName"])
-    after = kube.until(
-        "job-worker-0", lambda p: p["metadata"]["uid"] != before["metadata"]["uid"] and phase(p) == "Running"
-    )
-    assert {before["spec"]["nodeName"], after["spec"]["nodeName"]} == {"labkit-2", "labkit-3"}
-    chief_root = kube.folder.pods / kube.get("job-chief-0")["metadata"]["uid"] / "containers" / "tensorflow" / "root"
-    (chief_root / "tmp" / "done").touch()
-    kube.ended("job-chief-0")
-    for event in watch.Watch().stream(jobs.list_namespaced_custom_object, *kind, timeout_seconds=20):
-        states = {c["type"]: c["status"] for c in event["object"]["status"].get("conditions", [])}
-        if states.get("Succeeded") == "True":
-            return
-    raise AssertionError("the job does not succeed")
-
-
-def test_a_workflow_carries_on_elsewhere(kube: Kube) -> None:
-    let_workflows_run(kube.api, kube.namespace)
-    second = {"matchExpressions": [{"key": HOST, "operator": "In", "values": ["labkit-2"]}]}
-    wish = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": second}]}
-    script = f"[ $0 = 0 ] && sleep 1000; echo {'{{pod.name}}'}"
-    work = {"name": "work", "retryStrategy": {"limit": "2", "retryPolicy": "Always"}, "affinity": {"nodeAffinity": wish},
-            "container": {"image": "busybox", "command": ["sh", "-c", script], "args": ["{{retries}}"]}}  # fmt: skip
-    body = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "drill"},
-            "spec": {"entrypoint": "work", "templates": [work]}}  # fmt: skip
-    flows = client.CustomObjectsApi(kube.api)
-    kind = ("argoproj.io", "v1alpha1", kube.namespace, "workflows")
-    flows.create_namespaced_custom_object(*kind, body)
-    for event in watch.Watch().stream(kube.core.list_namespaced_pod, kube.namespace, timeout_seconds=20):
-        if event["object"].status.phase == "Running":
-            break
-    nodes.stop(engine, kube.folder, event["object"].spec.node_name)
-    for event in watch.Watch().stream(flows.list_namespaced_custom_object, *kind, timeout_seconds=30):
-        found = event["object"].get("status", {})
-        if found.get("phase") in ("Succeeded", "Failed", "Error"):
-            break
-    attempts = sorted((n for n in found["nodes"].values() if n["type"] == "Pod"), key=lambda n: n["startedAt"])
-    first, second = attempts
-    assert (first["phase"], first["message"], first["hostNodeName"]) == ("Error", "pod deleted", "labkit-2")
-    assert (found["phase"], second["phase"]) == ("Succeeded", "Succeeded")
-    assert second["hostNodeName"] != "labkit-2"
 
 
 def test_a_machine_stays_off_whatever_daemon_is_killed_and_up_gives_it_power(kube: Kube) -> None:
