@@ -97,7 +97,8 @@ def parser() -> argparse.ArgumentParser:
     named(add("ui", ui, "open the Argo UI")).add_argument("--no-browser", action="store_true")
 
     sub = add("run", run, "execute notebooks headless and report")
-    sub.add_argument("paths", nargs="*", default=["notebooks"], metavar="PATH", help="notebooks or folders of them")
+    which = "notebooks or folders of them (default: notebooks here, or else the kit's)"
+    sub.add_argument("paths", nargs="*", metavar="PATH", help=which)
     sub.add_argument("--out", required=True, help="the folder of the report")
     sub.add_argument(
         "--engine", default="embedded", help="start a cluster of this engine for the run: embedded (default), kind"
@@ -236,10 +237,13 @@ def ui(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from labkit import runner
+    from pathlib import Path
 
+    from labkit import paths, runner
+
+    here = Path("notebooks")
     report = runner.run(
-        arguments.paths,
+        arguments.paths or [here if here.is_dir() else paths.kit() / here],
         out=arguments.out,
         engine=arguments.engine,
         cluster_name=arguments.cluster,

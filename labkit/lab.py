@@ -24,13 +24,10 @@ SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 
 
 def course() -> Path:
-    """The checkout that this package runs from: where notebooks/ and workflows/ are."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / "notebooks").is_dir():
-        raise LabError(
-            "the course's notebooks are not beside this package", "run labkit lab from a checkout of the kit"
-        )
-    return root
+    """The kit's folder: where notebooks/ and workflows/ are."""
+    if not (paths.kit() / "notebooks").is_dir():
+        raise LabError("the course's notebooks are not here", "pip install . in a checkout of the kit")
+    return paths.kit()
 
 
 def fill(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,12 +21,30 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "afpfs", "lustre", "ceph", "glusterfs", "gpfs", "beegfs", "9p",
      "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "webdav", "davfs"}
 )  # fmt: skip
+MARK = "cluster/versions.yaml"  # where this is, the rest of the kit's files is
 SOCKET_PATH = 107  # bytes in sockaddr_un.sun_path on Linux, 103 on macOS
 
 
 def home() -> Path:
     """`$LABKIT_HOME`, by default `~/.local/share/labkit`."""
     return Path(os.environ.get("LABKIT_HOME") or "~/.local/share/labkit").expanduser().absolute()
+
+
+@cache
+def kit() -> Path:
+    """The folder with cluster/, workflows/, notebooks/ and requirements.txt: the checkout that this package is run from, or
+    `share/labkit`, where an installation that is not editable has put them."""
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / MARK).is_file():
+        return checkout
+    from importlib import metadata  # in a function: 20 ms that few need
+
+    try:
+        files = metadata.files("labkit") or []
+    except metadata.PackageNotFoundError:
+        return checkout
+    found = next((file for file in files if file.match(f"share/labkit/{MARK}")), None)
+    return Path(str(found.locate())).resolve().parents[1] if found else checkout
 
 
 def mounts() -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@
     SHA256SUMS          the same checksums, and that of bundle.json, for `sha256sum -c`; written last: a bundle without it
                         is not finished
     images/ROLE.tar.gz  what `docker load` takes         manifests/OPERATOR.yaml   rendered
-    bin/kind            datasets/fashion-mnist/*.gz      wheels/*.whl              this kit's own requirements
+    bin/kind            datasets/fashion-mnist/*.gz      wheels/*                  labkit and what it requires
 
 Every file is checked before it is used, bundle.json before anything in it is believed. (A bundle made when SHA256SUMS did
 not have bundle.json yet is taken where both have the same checksums of the other files; `doctor` tells.)

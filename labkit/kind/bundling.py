@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__
+from labkit import __version__, paths
 from labkit.errors import LabError
 from labkit.kind import checks, fit, images, lab_image, manifests, programs, versions, wheels
 from labkit.kind.bundle import Bundle, checksum, lacks
@@ -139,14 +139,17 @@ class _Maker:
         self._save()
 
     def wheels(self, machine: str) -> None:
-        """The kit's own requirements, for `pip install --no-index --find-links DIR/wheels`."""
+        """labkit and all that it requires, for `pip install --no-index --find-links DIR/wheels labkit`."""
         into = self.folder / "wheels"
         with stage(f"wheels for {machine}"):
-            lock = (versions.FOLDER.parent / "requirements.txt").read_text()
+            lock = (paths.kit() / "requirements.txt").read_text()
             held = wheels.holding(lock, wheels.environment(machine, platform.python_version()))
             wheels.download(held, into, machine, platform.python_version(), only_wheels=False)
+            wheels.of_kit(paths.kit(), into)
+        files = {name: entry for name, entry in self.content["files"].items() if not name.startswith("wheels/")}
         for path in sorted(into.iterdir()):
-            self.content["files"][f"wheels/{path.name}"] = {"sha256": checksum(path), "size": path.stat().st_size}
+            files[f"wheels/{path.name}"] = {"sha256": checksum(path), "size": path.stat().st_size}
+        self.content["files"] = files
         self.content["wheels"] = machine
 
     def finish(self) -> Bundle:

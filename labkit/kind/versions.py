@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from labkit import paths
 from labkit.errors import LabError
 
-FOLDER = Path(__file__).resolve().parents[2] / "cluster"
+FOLDER = paths.kit() / "cluster"
 LAB = "labkit/lab:1"
 
 
@@ -31,12 +31,12 @@ class Image:
 
 @cache
 def table() -> dict[str, Any]:
-    """The file's content; LabError where labkit does not run from its checkout."""
+    """The file's content; LabError where labkit was copied without it."""
     try:
         found: dict[str, Any] = yaml.safe_load((FOLDER / "versions.yaml").read_text())
     except OSError as error:
         raise LabError(
-            f"{FOLDER / 'versions.yaml'} is not there: {error.strerror}", "run labkit from a checkout of the kit"
+            f"{FOLDER / 'versions.yaml'} is not there: {error.strerror}", "pip install . in a checkout of the kit"
         ) from error
     return found
 

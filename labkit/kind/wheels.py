@@ -1,4 +1,4 @@
-"""Wheels for another machine: what a lock file means there, and fetching it with this environment's pip.
+"""Wheels for another machine: what a lock file means there, and fetching it with this environment's pip; the kit's own.
 
 pip evaluates a lock's markers for the Python that runs it, whatever platform it is told to fetch for; so the lines that
 hold for the target are picked here, and pip gets them without markers.
@@ -7,6 +7,7 @@ hold for the target are picked here, and pip gets them without markers.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from labkit.errors import LabError
 from labkit.kind import programs
 
+KIT = ("labkit", "cluster", "notebooks", "workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 GLIBC = range(5, 37)  # minor versions of glibc 2 that wheels for Debian 12 may ask for
 
 
@@ -63,6 +65,29 @@ def download(requirements: str, into: Path, machine: str, python: str, only_whee
         command += ["--python-version", python]  # to the last number: some packages want 3.11.5
         command += ["--only-binary=:all:"] if only_wheels else []
         programs.run(command + [word for name in platforms for word in ("--platform", name)], timeout=3600)
+
+
+def of_kit(source: Path, into: Path) -> Path:
+    """labkit's own wheel, made of the checkout `source`, in a copy of it: nothing that an earlier build left gets in."""
+    if not (source / "pyproject.toml").is_file():
+        raise LabError(
+            f"{source} is no checkout of the kit, of which its wheel is made", "clone it, or use --no-wheels"
+        )
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="labkit-wheel-") as folder:
+        copy, made = Path(folder) / "kit", Path(folder) / "made"
+        copy.mkdir()
+        for name in KIT:
+            if (source / name).is_dir():
+                shutil.copytree(source / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            else:
+                shutil.copy2(source / name, copy)
+        command = [*pip(), "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+        programs.run([*command, "--wheel-dir", str(made), str(copy)], timeout=300)
+        wheel = next(made.glob("labkit-*.whl"))
+        for old in into.glob("labkit-*.whl"):
+            old.unlink()
+        return Path(shutil.copy2(wheel, into))
 
 
 def pip() -> list[str]:
