@@ -21,7 +21,7 @@ from labkit.errors import LabError
 
 DEFAULT = "labkit"
 PREWARM = "LABKIT_PREWARM"  # read by the kubelet when it starts
-ENGINES = {"embedded": "labkit.embedded.engine", "kind": "labkit.kind.engine", "existing": "labkit.existing"}
+ENGINES = {"embedded": "labkit.embedded.engine", "kind": "labkit.kind.engine", "existing": "labkit.existing.engine"}
 
 
 def _engine(name: str) -> ModuleType:

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 from kubernetes import client, config
 
-from labkit import cluster, existing, nodes, paths
+from labkit import cluster, nodes, paths
 from labkit.errors import LabError
+from labkit.existing import engine as existing
 
 
 @pytest.fixture(scope="module")

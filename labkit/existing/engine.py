@@ -21,22 +21,13 @@ import yaml
 from labkit import __version__
 from labkit.embedded import engine as embedded
 from labkit.errors import LabError
+from labkit.existing import operators, rights
 from labkit.kind import access, manifests, programs, versions
 from labkit.kind.programs import Kube
 from labkit.paths import ClusterFolder, own
 
 Object = dict[str, Any]
-GROUPS = {
-    "kubeflow.org": "the Training Operator 1.9.4: https://github.com/kubeflow/training-operator/tree/v1.9.4/manifests",
-    "argoproj.io": "Argo Workflows 3.7.9: https://github.com/argoproj/argo-workflows/releases/tag/v3.7.9",
-}
-# What the account must be allowed in its namespace; cluster/existing/role.yaml gives just that.
-RIGHTS = (
-    ("create", "pods"), ("get", "pods/log"), ("create", "pods/exec"), ("create", "services"), ("create", "configmaps"),
-    ("create", "secrets"), ("create", "persistentvolumeclaims"), ("list", "events"), ("create", "deployments.apps"),
-    ("create", "jobs.batch"), ("create", "tfjobs.kubeflow.org"), ("create", "workflows.argoproj.io"),
-    ("create", "roles.rbac.authorization.k8s.io"), ("create", "rolebindings.rbac.authorization.k8s.io"),
-)  # fmt: skip
+PATIENCE = 180  # seconds for an image to be pulled and a claim to be bound
 MARK = {"app.kubernetes.io/managed-by": "labkit"}
 
 
@@ -52,18 +43,24 @@ def up(
     if not chosen:
         raise LabError("which cluster?", "labkit up --engine existing --context NAME; kubectl config get-contexts")
     config = _context(chosen, namespace or info.get("namespace"))
-    access.write(folder.kubeconfig, config)
     space = config["contexts"][0]["context"]["namespace"]
+    if info.get("made") and (chosen, space) != (info["context"], info["namespace"]):
+        raise LabError(
+            f"the cluster {folder.root.name!r} uses {info['namespace']} of {info['context']}, where it has made things",
+            f"labkit down --name {folder.root.name} removes them; or another --name for this one",
+        )
+    access.write(folder.kubeconfig, config)
     kube = Kube(folder.kubeconfig)
     found = _version(kube)
-    _operators(kube)
-    _rights(kube, space)
+    operators.check(kube)
+    rights.check(kube, space)
     info = {
         "name": folder.root.name,
         "engine": "existing",
         "context": chosen,
         "namespace": space,
         "kubernetes": found,
+        "operators": operators.images(kube),
         "image": image or info.get("image") or versions.LAB,
         "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "labkit": __version__,
@@ -80,8 +77,26 @@ def up(
         info["made"] = [*info["made"], name]
         embedded._write_info(folder, info)
         kube.apply(yaml.safe_dump(thing), "-n", space)
-    kube("wait", "-n", space, "deployment/artifact-store", "--for=condition=Available", "--timeout=180s", timeout=200)
+    _await_store(kube, info)
     return info
+
+
+def _await_store(kube: Kube, info: Object) -> None:
+    """Return when the artifact store answers; LabError with what its pods wait for."""
+    space = info["namespace"]
+    what = ("deployment/artifact-store", "--for=condition=Available", f"--timeout={PATIENCE}s")
+    try:
+        kube("wait", "-n", space, *what, timeout=PATIENCE + 20)
+    except LabError as error:
+        reasons = (
+            "{range .items[*].status.containerStatuses[*]}{.state.waiting.reason}: {.state.waiting.message}{'\\n'}{end}"
+        )
+        said = kube("get", "pods", "-n", space, "-l", "app=artifact-store", "-o", f"jsonpath={reasons}").strip(": \n")
+        raise LabError(
+            f"the artifact store in {space} is not ready after {PATIENCE} s: {said or error.message}",
+            f"the cluster must be able to pull {info['image']} (--image NAME) and to give a claim of 2Gi; "
+            f"labkit logs --name {info['name']} shows the namespace's events",
+        ) from error
 
 
 def _context(name: str, namespace: str | None) -> Object:
@@ -103,38 +118,6 @@ def _version(kube: Kube) -> str:
     except LabError as error:
         raise LabError(f"the cluster does not answer: {error.message}", "kubectl version must work with it") from error
     return f"{server['major']}.{server['minor'].rstrip('+')}"
-
-
-def _operators(kube: Kube) -> None:
-    there = {g["name"] for g in json.loads(kube("get", "--raw", "/apis"))["groups"]}
-    missing = [f"{group} ({how})" for group, how in GROUPS.items() if group not in there]
-    if missing:
-        raise LabError(
-            f"the cluster lacks {' and '.join(missing)}",
-            "an administrator installs it; the course needs these versions",
-        )
-
-
-def _rights(kube: Kube, namespace: str) -> None:
-    lacking = [f"{verb} {what}" for verb, what in RIGHTS if not _may(kube, verb, what, namespace)]
-    if lacking:
-        raise LabError(
-            f"in the namespace {namespace} you may not: {', '.join(lacking)}",
-            f"an administrator gives it: kubectl apply -n {namespace} -f {versions.FOLDER / 'existing' / 'role.yaml'}",
-        )
-
-
-def _may(kube: Kube, verb: str, what: str, namespace: str) -> bool:
-    resource, _, group = what.partition(".")
-    resource, _, subresource = resource.partition("/")
-    asked = {"verb": verb, "resource": resource, "subresource": subresource, "group": group, "namespace": namespace}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": asked},
-    }
-    said = kube("create", "--validate=false", "-f", "-", "-o", "json", input=json.dumps(review))
-    return bool(json.loads(said)["status"]["allowed"])
 
 
 def _course(kube: Kube, info: Object) -> Iterator[Object]:
@@ -179,10 +162,7 @@ def status(folder: ClusterFolder) -> Object:
     }
     if not info:
         return found
-    notes = []
-    supported = [tuple(map(int, minor.split("."))) for minor in versions.table()["kubernetes"]["nodes"]]
-    if tuple(map(int, info["kubernetes"].split("."))) > max(supported):
-        notes.append(f"Kubernetes {info['kubernetes']} is newer than what this was tried with")
+    notes = [*operators.kubernetes_notes(info["kubernetes"]), *operators.notes(info.get("operators", {}))]
     found |= {
         "api": yaml.safe_load(folder.kubeconfig.read_text())["clusters"][0]["cluster"]["server"],
         "namespace": info["namespace"],
