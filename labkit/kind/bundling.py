@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ def create(
     registries and GitHub where those can't be reached; bundle.json says so. `machine` is the wheels' architecture.
     """
     node = versions.node(kubernetes)
+    _known("image", stand_ins or {}, ["node", *versions.images(), "base"])
+    _known("operator", upstream or {}, manifests.OPERATORS)
     checks.docker()
     kind, kind_version = _kind()
     maker = _Maker(Path(folder).expanduser().absolute())
@@ -73,6 +75,11 @@ def create(
     if with_wheels:
         maker.wheels(machine or lab_image.architecture())
     return maker.finish()
+
+
+def _known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := set(given) - set(known):
+        raise LabError(f"there is no {what} {', '.join(sorted(unknown))}", f"choose of {', '.join(known)}")
 
 
 def _kind() -> tuple[Path, str]:

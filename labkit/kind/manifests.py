@@ -41,6 +41,8 @@ def render(name: str, upstream: Path | None = None) -> str:
         base = versions.table()["operators"][name]["base"]
         if upstream:
             inside = base.split("//", 2)[2].partition("?")[0]
+            if not (upstream / inside).is_dir():
+                raise LabError(f"{upstream} is no copy of {base.partition('?')[0]}", f"it must have {inside}")
             shutil.copytree(upstream / inside.split("/")[0], Path(folder) / "upstream" / inside.split("/")[0])
             local = f"../upstream/{inside}"
             recipe["resources"] = [local if r.startswith("https://") else r for r in recipe["resources"]]
