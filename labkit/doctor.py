@@ -189,12 +189,15 @@ def dataset() -> Finding:
 
 
 def real() -> Finding:
-    from labkit.kind import checks
+    from labkit.kind import checks, programs, versions
+    from labkit.kind.bundle import Bundle
 
     lacks = checks.lacking()
     if lacks:
         return Finding("kind", True, f"no real cluster here, which is optional: {lacks.message}", lacks.hint)
-    return Finding("kind", True, "a real cluster can be made here")
+    bundle = Bundle.of(None)
+    program = programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
+    return Finding("kind", True, "a real cluster can be made here", "; ".join(checks.advice(program)))
 
 
 EXAMINATIONS: dict[str, Callable[[], Finding]] = {

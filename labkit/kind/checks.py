@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabError
-from labkit.kind import fit, programs, versions
+from labkit.kind import fit, programs, supply, versions
 from labkit.kind.bundle import Bundle
 
 MEMORY_GB = 5.5  # what "6 GB" in Docker Desktop's settings comes out as
 DISK_GB = 8  # the node image, the lab image and a margin; less when they are there already
+PROC = Path("/proc/sys/fs/inotify")
 INOTIFY_INSTANCES = 512  # the kernel's default of 128 is used up by two nodes
+INOTIFY_WATCHES = (
+    524288  # what kind asks for; the kernel's default goes by the machine's memory, and often less will do
+)
 
 
 def docker() -> dict[str, Any]:
@@ -50,14 +54,30 @@ def disk(info: dict[str, Any], needed: float = DISK_GB) -> None:
         )
 
 
-def inotify(proc: Path = Path("/proc/sys/fs/inotify")) -> None:
+def inotify(proc: Path = PROC) -> None:
     """Linux: kubelets and containerd watch many files; where the limit is low, nodes fail with words that hide it."""
-    limit = proc / "max_user_instances"
-    if platform.system() == "Linux" and limit.exists() and int(limit.read_text()) < INOTIFY_INSTANCES:
+    has = _limit(proc, "max_user_instances")
+    if has is not None and has < INOTIFY_INSTANCES:
         raise LabError(
-            f"fs.inotify.max_user_instances is {limit.read_text().strip()}, several nodes need {INOTIFY_INSTANCES}",
+            f"fs.inotify.max_user_instances is {has}, several nodes need {INOTIFY_INSTANCES}",
             f"sudo sysctl fs.inotify.max_user_instances={2 * INOTIFY_INSTANCES}",
         )
+
+
+def few_watches(proc: Path = PROC) -> str:
+    """What is to be said of a limit of watched files that a busy cluster may reach; '' where it is high enough."""
+    has = _limit(proc, "max_user_watches")
+    if has is None or has >= INOTIFY_WATCHES:
+        return ""
+    return (
+        f"fs.inotify.max_user_watches is {has}, kind asks for {INOTIFY_WATCHES}; where pods fail with 'too many open files': "
+        f"sudo sysctl fs.inotify.max_user_watches={INOTIFY_WATCHES}"
+    )
+
+
+def _limit(proc: Path, name: str) -> int | None:
+    path = proc / name
+    return int(path.read_text()) if platform.system() == "Linux" and path.exists() else None
 
 
 def cgroups(info: dict[str, Any], minor: str) -> None:
@@ -81,8 +101,24 @@ def port(number: int | None) -> None:
             raise LabError(f"port {number} is taken", "choose another one with --port, or leave --port out") from error
 
 
-def lacking() -> LabError | None:
+def kind_differs(program: str) -> str:
+    """What is to be said of a kind that is not the one that the kit is made for; '' of that one."""
+    wanted = versions.table()["kind"]
+    said = programs.run([program, "version"], timeout=30)  # kind v0.30.0 go1.24.6 linux/amd64
+    has = next((word for word in said.split() if word.startswith("v") and word[1:2].isdigit()), said.strip())
+    if has == wanted:
+        return ""
+    return f"{program} is kind {has}, node images are made for {wanted}: go install sigs.k8s.io/kind@{wanted}"
+
+
+def advice(program: str) -> list[str]:
+    """What is to be said though a cluster can be made, with the kind `program`."""
+    return [text for text in (kind_differs(program), few_watches()) if text]
+
+
+def lacking(kubernetes: str | None = None) -> LabError | None:
     """Why `labkit up --engine kind` can't make a cluster here; None where it can."""
+    minor = versions.minor(kubernetes)
     try:
         info = docker()
         bundle = Bundle.of(None)
@@ -92,7 +128,8 @@ def lacking() -> LabError | None:
         memory(info)
         disk(info, DISK_GB / 2)
         inotify()
-        cgroups(info, versions.minor(None))
+        cgroups(info, minor)
+        supply.check(minor, bundle)
     except LabError as error:
         return error
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,8 @@ def _created(folder: ClusterFolder, info: Info, bundle: Bundle | None, lock: int
         found = checks.all(info["kubernetes"], info["asked_port"], checks.DISK_GB / 2 if here else checks.DISK_GB)
         reserved = size.reserved(found, info.get("node_cpus"), info.get("node_memory"))
     kind = programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
+    for text in checks.advice(kind):
+        print(f"note: {text}", file=sys.stderr)
     if there:
         machines.delete(kind, name, access.admin(folder))
     if info.get("made"):

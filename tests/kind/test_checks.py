@@ -67,6 +67,34 @@ def test_a_low_inotify_limit_is_told_with_the_command_that_raises_it(tmp_path: P
     assert caught.value.hint.startswith("sudo sysctl")
 
 
+def test_few_watches_are_no_reason_to_refuse_but_worth_a_note(tmp_path: Path) -> None:
+    (tmp_path / "max_user_instances").write_text("1024\n")
+    (tmp_path / "max_user_watches").write_text("8192\n")
+    checks.inotify(tmp_path)
+    assert checks.few_watches(tmp_path).startswith("fs.inotify.max_user_watches is 8192, kind asks for 524288")
+    (tmp_path / "max_user_watches").write_text("524288\n")
+    assert checks.few_watches(tmp_path) == ""
+    assert checks.few_watches(tmp_path / "none") == "", "a kernel that tells nothing"
+
+
+@pytest.mark.parametrize(
+    ("version", "differs"),
+    [(versions.table()["kind"], False), ("v0.29.0", True), ("v0.31.0-alpha+1234", True)],
+)
+def test_another_kind_than_the_one_that_node_images_are_made_for_is_told(
+    tmp_path: Path, version: str, differs: bool
+) -> None:
+    kind = tmp_path / "kind"
+    kind.write_text(f'#!/bin/sh\n[ "$1" = version ] && echo kind {version} go1.24.6 linux/amd64\n')
+    kind.chmod(0o755)
+    told = checks.kind_differs(str(kind))
+    assert bool(told) is differs
+    if differs:
+        assert told == (
+            f"{kind} is kind {version}, node images are made for v0.30.0: go install sigs.k8s.io/kind@v0.30.0"
+        )
+
+
 def test_cgroup_v1_is_refused_only_for_a_kubernetes_that_refuses_it() -> None:
     checks.cgroups({"CgroupVersion": "1"}, "1.34")
     checks.cgroups({"CgroupVersion": "2"}, "1.35")

@@ -1,0 +1,62 @@
+"""Where the parts of a cluster would come from, found out without fetching any: is it worth to begin?
+
+A bundle has all of them (`fit` says whether it does). Without one, images that Docker has not are asked for at their
+registries, and the operators' manifests at GitHub, by the programs that would fetch them (docker, git), all at once and each
+with a deadline. `up` does not ask this: it fetches, and says what it could not get.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from labkit.errors import LabError
+from labkit.kind import images, lab_image, manifests, programs, versions
+from labkit.kind.bundle import Bundle
+from labkit.kind.versions import Image
+
+SECONDS = 20  # for a registry to answer; a firewall that drops what it refuses never does
+
+
+def check(minor: str, bundle: Bundle | None) -> None:
+    """LabError where a cluster of Kubernetes `minor` can't be made from what is here and what answers."""
+    if bundle:
+        bundle.node(minor)
+        return
+    wanted = [image for image in _images(minor) if not images.image_id(image.name)]
+    asked = {f"the image {image.name}": _of_registry(image) for image in wanted}
+    asked |= {f"the manifests of {name}": _of_git(name) for name in manifests.OPERATORS}
+    with ThreadPoolExecutor(len(asked)) as pool:
+        said = dict(zip(asked, pool.map(_answer, asked.values()), strict=True))
+    lacking = {what: why for what, why in said.items() if why}
+    if lacking:
+        raise LabError(
+            f"there is no bundle, and {', '.join(lacking)} can't be had: {next(iter(lacking.values()))}",
+            "a bundle made with a network has all of it (labkit bundle create DIR): export LABKIT_BUNDLE=DIR",
+        )
+
+
+def _images(minor: str) -> Iterator[Image]:
+    yield versions.node(minor)
+    yield from images.wanted()
+    if lab_image.stale() and not images.image_id(lab_image.packages_name()):
+        yield versions.base()
+
+
+def _of_registry(image: Image) -> list[str]:
+    return [programs.docker(), "manifest", "inspect", image.pull]
+
+
+def _of_git(operator: str) -> list[str]:
+    address, _, tag = versions.table()["operators"][operator]["base"].partition("?ref=")
+    return ["git", "ls-remote", "--exit-code", "/".join(address.split("/")[:5]), tag]
+
+
+def _answer(command: Sequence[str]) -> str:
+    """Why the program did not get it; '' where it did."""
+    try:
+        programs.run(command, timeout=SECONDS, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"})
+        return ""
+    except LabError as error:
+        return error.message
