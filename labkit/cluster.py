@@ -110,13 +110,13 @@ def use(name: str | None = None) -> str:
     name = name or given or DEFAULT
     found = status(name)
     whole = embedded.read_info(paths.cluster(name)).get("complete", True)  # false: its installation was interrupted
-    if not (whole and _answers(found)):
+    if not (whole and answers(found)):
         found = up(name)
     os.environ["KUBECONFIG"] = found["kubeconfig"]
     return str(found["kubeconfig"])
 
 
-def _answers(found: dict[str, Any]) -> bool:
+def answers(found: dict[str, Any]) -> bool:
     """Whether the cluster runs, if without machines that `stop_node` has stopped: they are left as they are."""
     states = list(found.get("nodes", {}).values())
     api = all(found["daemons"].values()) if "daemons" in found else states[:1] == ["running"]

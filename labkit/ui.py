@@ -1,4 +1,7 @@
-"""`labkit ui`: the Argo UI of a cluster that has one, forwarded to this machine."""
+"""`labkit ui`: the Argo UI of a cluster that has one, forwarded to this machine.
+
+A cluster that lacks a machine keeps lacking it: who looks at a drill does not end it.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,13 @@ SERVER = ("argo-server", "argo")
 
 
 def open(name: str = cluster.DEFAULT, *, browser: bool = True) -> None:
-    """Forward the UI, open it in a browser, and stay until Ctrl-C. LabError where the cluster has none."""
-    if cluster.status(name)["state"] != "running":
-        raise LabError(f"the cluster {name!r} does not run", f"labkit up --name {name}")
+    """Forward the UI, open it in a browser, and stay until Ctrl-C. LabError where the cluster has none, or it can't be
+    reached."""
+    from kubernetes.client import ApiException
+
+    found = cluster.status(name)
+    if not cluster.answers(found):
+        raise LabError(f"the cluster {name!r} is {found['state']}", f"labkit up --name {name}")
     kubeconfig = cluster.use(name)
     service, namespace = SERVER
     if client.get("service", service, namespace=namespace) is None:
@@ -22,13 +29,26 @@ def open(name: str = cluster.DEFAULT, *, browser: bool = True) -> None:
             "this cluster has no Argo UI",
             "labkit status --watch and the notebooks' live views show the same; labkit up --engine kind has the UI",
         )
-    with client.forward(service, namespace=namespace) as address:
-        token = client.api().configuration.get_api_key_with_prefix("authorization")
-        print(f"https://{address}/  (its certificate is the cluster's own: the browser asks)")
+    try:
+        with client.forward(service, namespace=namespace) as address:
+            _tell(address, kubeconfig)
+            if browser:
+                webbrowser.open(f"https://{address}/")
+            threading.Event().wait()
+    except ApiException as error:
+        raise LabError(
+            f"the Argo UI can't be reached: {error.status} {error.reason}",
+            f"it takes the right to list and forward pods in the namespace {namespace}: kubectl auth can-i --list -n {namespace}",
+        ) from error
+
+
+def _tell(address: str, kubeconfig: str) -> None:
+    token = client.api().configuration.get_api_key_with_prefix("authorization")
+    print(f"https://{address}/  (its certificate is the cluster's own: the browser asks)\n")
+    if token:
         print(
-            f"\nIts login wants this (the token of {kubeconfig}); it is good for the whole cluster, so keep it:\n\n{token}\n"
+            f"Its login wants this (the token of {kubeconfig}); whoever has it may what you may, so keep it:\n\n{token}\n"
         )
-        print("Ctrl-C ends it.", flush=True)
-        if browser:
-            webbrowser.open(f"https://{address}/")
-        threading.Event().wait()
+    else:
+        print("Its login wants a token of yours, `Bearer ` before it: kubectl create token default makes one.\n")
+    print("Ctrl-C ends it.", flush=True)

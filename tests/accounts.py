@@ -29,12 +29,12 @@ def hand_out(admin: Kube, path: Path, namespace: str, *names: str) -> Path:
     return path
 
 
-def allow(admin: Kube, namespace: str, name: str, rules: list[Rule]) -> None:
-    """Give the account these rules in its namespace, and no others."""
+def allow(admin: Kube, namespace: str, name: str, rules: list[Rule], of: str = "") -> None:
+    """Give the account, of the same namespace or of `of`, these rules in the namespace, and no others by this way."""
     meta = {"name": f"may-{name}"}
     api = "rbac.authorization.k8s.io"
     role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": meta, "rules": rules}
     binding = {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": meta}
     binding |= {"roleRef": {"apiGroup": api, "kind": "Role", "name": meta["name"]}}
-    binding |= {"subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]}
+    binding |= {"subjects": [{"kind": "ServiceAccount", "name": name, "namespace": of or namespace}]}
     admin.apply(yaml.safe_dump_all([role, binding]), "-n", namespace)

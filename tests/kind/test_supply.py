@@ -68,10 +68,7 @@ def test_all_that_can_not_be_had_is_told_at_once_with_what_has_it(silent: str, m
     """The kit's versions but for the addresses, at which nobody answers."""
     nodes = {"1.34": {"image": f"{silent}/node:v1.34.0"}}
     images = {role: {"image": f"{silent}/{role}:v1"} for role in versions.table()["images"]}
-    operators = {
-        name: {"base": f"http://{silent}/a/{name}//manifests?ref=v1"}
-        for name in ("training-operator", "argo-workflows")
-    }
+    operators = {name: {"base": f"http://{silent}/a/{name}//manifests?ref=v1"} for name in manifests.OPERATORS}
     table = versions.table() | {
         "kubernetes": {"default": "1.34", "nodes": nodes},
         "images": images,
