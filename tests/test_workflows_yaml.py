@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from labkit import namespaces
+from labkit import namespaces, nodes
 from labkit.embedded.api import validation
 from labkit.embedded.resources import by_kind
 from labkit.pipeline import aggregate, ingest, present, select
@@ -140,12 +140,20 @@ def pod_templates(found: object) -> list[dict]:
     return [*mine, *(spec for part in found.values() for spec in pod_templates(part))]
 
 
-def test_whoever_is_made_anew_leaves_a_silent_machine_after_ten_seconds():
-    plain = [d for path in FILES for d in documents(path) if d["kind"] not in ("Pod", "Workflow")]
+def test_every_pod_leaves_a_silent_machine_after_ten_seconds():
+    """In all YAML that labkit gives to a cluster, and in what the steps of a workflow make."""
+    files = [*FILES, *(FOLDER.parent / "cluster").rglob("*.yaml")]
+    plain = [d for path in files for d in documents(path) if isinstance(d, dict) and d.get("kind") != "Workflow"]
     specs = [workflow()["spec"], *pod_templates(plain), *pod_templates(list(manifests().values()))]
-    assert len(specs) > 10
+    assert len(specs) >= 14
     for spec in specs:
-        left = {t["key"]: (t["effect"], t["tolerationSeconds"]) for t in spec["tolerations"]}
-        assert left == dict.fromkeys(
-            ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"), ("NoExecute", 10)
-        )
+        left = {t["key"]: (t["operator"], t["effect"], t["tolerationSeconds"]) for t in spec["tolerations"]}
+        assert left == dict.fromkeys((nodes.NOT_READY, nodes.UNREACHABLE), ("Exists", "NoExecute", 10))
+
+
+def test_the_artifact_store_prefers_the_machine_that_does_not_fail():
+    texts = (FOLDER.parent / "cluster" / "labkit-system" / "artifacts.yaml").read_text()
+    store = next(d for d in yaml.safe_load_all(texts) if d["kind"] == "Deployment")["spec"]["template"]["spec"]
+    (wish,) = store["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = wish["preference"]["matchExpressions"]
+    assert term == {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}
