@@ -9,12 +9,14 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from labkit import paths
 from labkit.errors import LabError
 from labkit.kind import fit, programs, supply, versions
 from labkit.kind.bundle import Bundle
 
 MEMORY_GB = 5.5  # what "6 GB" in Docker Desktop's settings comes out as
 DISK_GB = 8  # the node image, the lab image and a margin; less when they are there already
+HOME_GB = 2  # the largest image, unpacked, for a moment
 PROC = Path("/proc/sys/fs/inotify")
 INOTIFY_INSTANCES = 512  # the kernel's default of 128 is used up by two nodes
 INOTIFY_WATCHES = (
@@ -38,6 +40,18 @@ def memory(info: dict[str, Any]) -> None:
         raise LabError(
             f"Docker has {has:.1f} GB of memory, the cluster needs 6",
             "Docker Desktop: Settings, Resources, Memory; or use the embedded cluster: labkit up",
+        )
+
+
+def home(needed: float = HOME_GB) -> None:
+    """Free space in labkit's home, through which images travel to the nodes."""
+    folder = paths.home()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    if free < needed:
+        raise LabError(
+            f"{free:.1f} GB are free in {folder}, images on their way to the nodes need {needed:g} there",
+            f"free some space in {folder}, or set LABKIT_HOME to a folder on another disk",
         )
 
 
@@ -127,6 +141,7 @@ def lacking(kubernetes: str | None = None) -> LabError | None:
         programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
         memory(info)
         disk(info, DISK_GB / 2)
+        home()
         inotify()
         cgroups(info, minor)
         supply.check(minor, bundle)
@@ -140,6 +155,7 @@ def all(kubernetes_minor: str, asked_port: int | None = None, disk_gb: float = D
     info = docker()
     memory(info)
     disk(info, disk_gb)
+    home()
     inotify()
     cgroups(info, kubernetes_minor)
     port(asked_port)

@@ -95,7 +95,9 @@ def remedy(said: str) -> str:
     if "permission denied" in lowered and "docker" in lowered:
         return "add yourself to the group docker (sudo usermod -aG docker $USER) and log in again"
     if "no space left" in lowered:
-        return "the disk is full: docker system df shows what takes it, docker system prune frees it"
+        return (
+            "Docker's disk is full: docker system df shows what takes it, docker system prune frees what nothing uses"
+        )
     if "port is already allocated" in lowered or "address already in use" in lowered:
         return "another program has taken the API's port: end it, or labkit down --purge and up with another --port"
     return ""

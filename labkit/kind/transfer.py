@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -78,12 +79,29 @@ class Saved:
 def send(name: str, full: str, nodes: Iterable[str]) -> None:
     """Bring Docker's image `name` to the nodes, where it is called `full`; LabError with the last words of what failed."""
     with tempfile.TemporaryFile(dir=paths.home()) as file:  # it has no name: whatever ends this, nothing is left of it
-        programs.run([programs.docker(), "save", name], stdout=file, timeout=SECONDS)
+        try:
+            programs.run([programs.docker(), "save", name], stdout=file, timeout=SECONDS)
+        except LabError as error:
+            raise _of_home(error, name) from error
         file.seek(0)
         with tarfile.open(fileobj=file) as archive:
             saved = Saved.read(archive)
             for node in nodes:
                 _import(saved, full, node)
+
+
+def _of_home(error: LabError, image: str) -> LabError:
+    """The same, or where labkit's home is full, with what helps there: Docker's own disk may have room."""
+    home = paths.home()
+    free = shutil.disk_usage(home).free
+    size = int(programs.run([programs.docker(), "image", "inspect", "--format", "{{.Size}}", image], timeout=30))
+    if "no space left" not in error.message.lower() or free >= size:
+        return error
+    return LabError(
+        f"{home} is full: {free / 2**30:.1f} GB are free, {image} needs {size / 2**30:.1f} GB there on its way to the nodes: "
+        f"{error.message}",
+        f"free some space in {home}, or set LABKIT_HOME to a folder on another disk",
+    )
 
 
 def _import(saved: Saved, full: str, node: str) -> None:
@@ -101,7 +119,8 @@ def _import(saved: Saved, full: str, node: str) -> None:
         if process.returncode:
             words.seek(0)
             said = " ".join(words.read().decode(errors="replace").strip().splitlines()[-3:])
-            raise LabError(f"image {full} can't be loaded into {node}: {said}", "labkit up tries it again")
+            hint = programs.remedy(said) or "labkit up tries it again"
+            raise LabError(f"image {full} can't be loaded into {node}: {said}", hint)
 
 
 def write(saved: Saved, full: str, to: IO[bytes], without: set[str] = frozenset()) -> None:  # type: ignore[assignment]

@@ -60,6 +60,15 @@ def test_too_little_memory_or_disk_is_told_with_the_numbers() -> None:
         checks.disk({"DockerRootDir": "/"}, needed=1e9)
 
 
+def test_too_little_room_in_labkits_home_is_told_as_such(home: Path) -> None:
+    checks.home()
+    assert not home.exists(), "asking makes nothing"
+    with pytest.raises(LabError, match=f"GB are free in {home}, images on their way") as caught:
+        checks.home(needed=1e9)
+    assert "set LABKIT_HOME" in caught.value.hint
+    assert "docker" not in caught.value.hint
+
+
 def test_a_low_inotify_limit_is_told_with_the_command_that_raises_it(tmp_path: Path) -> None:
     (tmp_path / "max_user_instances").write_text("128\n")
     with pytest.raises(LabError, match="max_user_instances is 128") as caught:

@@ -6,13 +6,17 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import shutil
+import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from labkit.kind import transfer
+from labkit.errors import LabError
+from labkit.kind import images, transfer
 
 LAYERS = [b"base" * 200, b"labkit" * 100, b"base" * 200]  # the third is the first again
 
@@ -88,3 +92,31 @@ def test_it_is_an_image_whose_every_digest_holds(image: Image) -> None:
 def test_a_layer_that_the_node_has_does_not_travel(image: Image) -> None:
     found = layout(image.saved, {digest(image.stored[0])})
     assert [content for content in found.values() if content in image.stored] == [image.stored[1]]
+
+
+def docker_has(image: str) -> bool:
+    return bool(shutil.which("docker")) and bool(images.image_id(image))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted")
+def test_a_full_home_is_told_as_such_and_nothing_is_left_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not docker_has("busybox:1.36"):
+        pytest.skip("needs Docker with busybox:1.36")
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", tmp_path], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with pytest.raises(LabError, match=f"{tmp_path} is full: 0.0 GB are free, busybox:1.36 needs") as caught:
+            transfer.send("busybox:1.36", "docker.io/library/busybox:full", [])
+        assert caught.value.hint == f"free some space in {tmp_path}, or set LABKIT_HOME to a folder on another disk"
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_another_failure_of_docker_is_told_in_its_own_words() -> None:
+    if not docker_has("busybox:1.36"):
+        pytest.skip("needs Docker with busybox:1.36")
+    said = LabError("docker save failed: unexpected EOF")
+    assert transfer._of_home(said, "busybox:1.36") is said
