@@ -94,10 +94,16 @@ def test_it_makes_the_same_lab_image_as_the_checkout(installed: Installed) -> No
 
 def test_the_engine_kind_gets_as_far_as_to_ask_for_docker(installed: Installed) -> None:
     nothing = str(installed.prefix / "bin")
-    for words in (["up", "--engine", "kind", "--name", "real"], ["bundle", "create", "stick"]):
+    for words in (["up", "--engine", "kind", "--name", "real"], ["bundle", "create", "stick", "--no-wheels"]):
         done = installed.run("labkit", *words, PATH=nothing)
         assert "there is no docker on the PATH" in done.stderr
         assert done.returncode == 1
+
+
+def test_a_bundle_with_wheels_is_made_in_a_checkout_only(installed: Installed) -> None:
+    done = installed.run("labkit", "bundle", "create", "stick")
+    assert "share/labkit is no checkout of the kit" in done.stderr
+    assert "--no-wheels" in done.stderr
 
 
 def test_a_student_gets_the_notebooks_and_workflows(installed: Installed) -> None:

@@ -197,4 +197,6 @@ class Bundle:
         into = sources.keras_cache()
         into.mkdir(parents=True, exist_ok=True)
         for name in names:
-            shutil.copyfile(self.check(name), into / Path(name).name)
+            part = into / f"{Path(name).name}.part"
+            shutil.copyfile(self.check(name), part)
+            part.replace(part.with_suffix(""))

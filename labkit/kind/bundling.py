@@ -45,6 +45,8 @@ def create(
     node = versions.node(kubernetes)
     _known("image", stand_ins or {}, ["node", *versions.images(), "base"])
     _known("operator", upstream or {}, manifests.OPERATORS)
+    if with_wheels:
+        wheels.checkout()
     checks.docker()
     kind, kind_version = _kind()
     maker = _Maker(Path(folder).expanduser().absolute())
@@ -152,7 +154,7 @@ class _Maker:
             lock = (paths.kit() / "requirements.txt").read_text()
             held = wheels.holding(lock, wheels.environment(machine, platform.python_version()))
             wheels.download(held, into, machine, platform.python_version(), only_wheels=False)
-            wheels.of_kit(paths.kit(), into)
+            wheels.of_kit(wheels.checkout(), into)
         files = {name: entry for name, entry in self.content["files"].items() if not name.startswith("wheels/")}
         for path in sorted(into.iterdir()):
             files[f"wheels/{path.name}"] = {"sha256": checksum(path), "size": path.stat().st_size}

@@ -13,8 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from labkit import paths
 from labkit.errors import LabError
 from labkit.kind import programs
+from labkit.kind.bundle import checksum
 
 KIT = ("labkit", "cluster", "notebooks", "workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 GLIBC = range(5, 37)  # minor versions of glibc 2 that wheels for Debian 12 may ask for
@@ -54,8 +56,12 @@ def holding(lock: str, values: dict[str, str]) -> str:
 
 def download(requirements: str, into: Path, machine: str, python: str, only_wheels: bool = True) -> None:
     """Fetch what `requirements` (without markers) names, for Linux on `machine`, checked by hash; what is there already
-    is not fetched again."""
+    is not fetched again, and what is there and isn't named, or is damaged, is removed: pip would take it."""
     into.mkdir(parents=True, exist_ok=True)
+    named = set(re.findall(r"--hash=sha256:(\w+)", requirements))
+    for path in into.iterdir():
+        if path.is_file() and checksum(path) not in named:
+            path.unlink()
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC] + [f"manylinux2014_{machine}", f"linux_{machine}"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
         lock.write(requirements)
@@ -67,12 +73,18 @@ def download(requirements: str, into: Path, machine: str, python: str, only_whee
         programs.run(command + [word for name in platforms for word in ("--platform", name)], timeout=3600)
 
 
+def checkout() -> Path:
+    """The kit's folder; LabError where that is an installation's, of which no wheel can be made."""
+    if not (paths.kit() / "pyproject.toml").is_file():
+        raise LabError(
+            f"{paths.kit()} is no checkout of the kit, of which its wheel is made",
+            "run labkit from a clone of the kit (pip install -e .), or leave the wheels out: --no-wheels",
+        )
+    return paths.kit()
+
+
 def of_kit(source: Path, into: Path) -> Path:
     """labkit's own wheel, made of the checkout `source`, in a copy of it: nothing that an earlier build left gets in."""
-    if not (source / "pyproject.toml").is_file():
-        raise LabError(
-            f"{source} is no checkout of the kit, of which its wheel is made", "clone it, or use --no-wheels"
-        )
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="labkit-wheel-") as folder:
         copy, made = Path(folder) / "kit", Path(folder) / "made"
@@ -85,8 +97,6 @@ def of_kit(source: Path, into: Path) -> Path:
         command = [*pip(), "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
         programs.run([*command, "--wheel-dir", str(made), str(copy)], timeout=300)
         wheel = next(made.glob("labkit-*.whl"))
-        for old in into.glob("labkit-*.whl"):
-            old.unlink()
         return Path(shutil.copy2(wheel, into))
 
 

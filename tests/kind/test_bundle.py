@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from labkit import doctor
+from labkit.data import sources
 from labkit.errors import LabError
 from labkit.kind import manifests, programs, versions, wheels
 from labkit.kind.bundle import VARIABLE, Bundle
@@ -265,6 +266,33 @@ def test_the_table_and_the_kustomizations_name_the_same_releases() -> None:
         recipe = (versions.FOLDER / name / "kustomization.yaml").read_text()
         assert entry["base"] in recipe
         assert entry["base"].endswith(f"?ref={entry['version']}")
+
+
+def test_data_sets_are_put_where_keras_has_them_unless_the_machine_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(sources, "DEBIAN", tmp_path / "none")
+    names = [name for pair in sources.FASHION_FILES for name in pair]
+    bundle = small(tmp_path / "stick", **{f"datasets__fashion-mnist__{name}": name for name in names})
+    bundle.unpack_datasets()
+    found = sources.found_folder()
+    assert found == sources.keras_cache()
+    assert sorted(path.name for path in found.iterdir()) == sorted(names)
+    (found / names[0]).write_text("the user's own")
+    bundle.unpack_datasets()
+    assert (found / names[0]).read_text() == "the user's own"
+
+
+def test_a_damaged_data_set_is_not_put_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(sources, "DEBIAN", tmp_path / "none")
+    names = [name for pair in sources.FASHION_FILES for name in pair]
+    bundle = small(tmp_path / "stick", **{f"datasets__fashion-mnist__{name}": name for name in names})
+    (bundle.folder / "datasets/fashion-mnist" / names[-1]).write_text("x")
+    with pytest.raises(LabError, match=f"{names[-1]} is damaged"):
+        bundle.unpack_datasets()
+    assert not sources.found_folder()
 
 
 def test_bundle_json_is_json(tmp_path: Path) -> None:

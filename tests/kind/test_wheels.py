@@ -62,6 +62,20 @@ def test_what_is_there_already_needs_no_index(index: Path, tmp_path: Path) -> No
         wheels.download(lock, tmp_path / "got", "x86_64", "3.11.9")
 
 
+def test_a_damaged_wheel_is_fetched_again_and_one_that_the_lock_has_no_more_is_removed(
+    index: Path, tmp_path: Path
+) -> None:
+    into = tmp_path / "got"
+    wheels.download(locked(*index.iterdir()), into, "aarch64", "3.11.9")
+    (got,) = into.iterdir()
+    good = got.read_bytes()
+    got.write_bytes(good[:-10])
+    wheel(into, "cp311-cp311-manylinux2014_aarch64", version="1.1")
+    wheels.download(locked(*index.iterdir()), into, "aarch64", "3.11.9")
+    assert list(into.iterdir()) == [got]
+    assert got.read_bytes() == good
+
+
 def test_a_wheel_with_another_checksum_than_the_locks_is_refused(index: Path, tmp_path: Path) -> None:
     lock = locked(*index.iterdir())
     wheel(index, "cp311-cp311-manylinux2014_aarch64", text="# tampered")
@@ -93,11 +107,6 @@ def test_a_bundle_gets_the_wheels_of_the_machine_and_labkits_own(
     assert names[1] == "tiny-1.0-cp311-cp311-manylinux2014_aarch64.whl"
     assert sorted(maker.content["files"]) == [f"wheels/{name}" for name in names], "what is gone is not listed any more"
     assert maker.content["wheels"] == "aarch64"
-
-
-def test_labkits_wheel_is_made_of_a_checkout_only(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="no checkout of the kit"):
-        wheels.of_kit(tmp_path, tmp_path / "wheels")
 
 
 def upstream(folder: Path) -> Path:
