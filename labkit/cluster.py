@@ -18,6 +18,7 @@ from labkit import nodes, paths
 from labkit.embedded import engine as embedded
 from labkit.embedded import quantity
 from labkit.errors import LabError
+from labkit.warm import reread
 
 DEFAULT = "labkit"
 PREWARM = "LABKIT_PREWARM"  # read by the kubelet when it starts
@@ -102,10 +103,11 @@ def use(name: str | None = None) -> str:
     """Start the cluster unless it runs, and let the official clients of this process find it; returns its kubeconfig.
 
     The name is that of `labkit run` or `labkit lab` (LABKIT_CLUSTER) unless one is given; where they have set KUBECONFIG
-    already it stays. Call it before the Kubeflow SDK is imported, which reads KUBECONFIG at import.
+    already it stays. Clients that were imported before find it too.
     """
     given = os.environ.get("LABKIT_CLUSTER")
     if given and name in (None, given) and os.environ.get("KUBECONFIG"):
+        reread.kubeconfig()
         return os.environ["KUBECONFIG"]
     name = name or given or DEFAULT
     found = status(name)
@@ -113,6 +115,7 @@ def use(name: str | None = None) -> str:
     if not (whole and answers(found)):
         found = up(name)
     os.environ["KUBECONFIG"] = found["kubeconfig"]
+    reread.kubeconfig()
     return str(found["kubeconfig"])
 
 

@@ -126,6 +126,26 @@ def test_a_killed_kubelet_comes_back_with_the_next_command(home: Path) -> None:
     assert cluster.status("a")["state"] == "running"
 
 
+CLIENTS_FIRST = """
+from kubernetes import client, config
+from kubeflow.training import TrainingClient
+from labkit import cluster
+cluster.use("a")
+config.load_kube_config()
+print([n.metadata.name for n in client.CoreV1Api().list_node().items], TrainingClient(job_kind="TFJob").list_jobs())
+"""
+
+
+def test_clients_that_were_imported_before_are_on_the_cluster_that_is_used(home: Path) -> None:
+    cluster.up("a")
+    (home / ".kube").mkdir()
+    (home / ".kube" / "config").write_text("not the one")
+    said = subprocess.run(
+        [sys.executable, "-c", CLIENTS_FIRST], env=os.environ | {"HOME": str(home)}, capture_output=True, text=True
+    )
+    assert said.stdout == "['labkit'] []\n", said.stderr
+
+
 def test_a_port_that_is_taken_is_named(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -188,6 +188,17 @@ def test_a_script_that_fails_shows_its_own_lines_only(parent: SyncParent, tmp_pa
         assert (end.code, out, err) == (fresh.returncode, fresh.stdout, fresh.stderr)
 
 
+@pytest.mark.parametrize("portable", [False, True], ids=["plain", "portable"])
+def test_a_child_is_on_the_cluster_of_its_own_environment(portable: bool) -> None:
+    """The official client reads KUBECONFIG when it is imported: in the parent, which has none."""
+    facts = "from kubernetes import config\nfrom kubernetes.config import kube_config\n"
+    facts += "print(config.KUBE_CONFIG_DEFAULT_LOCATION, kube_config.KUBE_CONFIG_DEFAULT_LOCATION)"
+    with SyncParent(["kubernetes.client"], portable=portable) as warm:
+        for env in (ENV, ENV | {"KUBECONFIG": "/mine"}):
+            fresh = subprocess.run([sys.executable, "-c", facts], env=env, capture_output=True, text=True)
+            assert run(warm, ["python", "-c", facts], env=env)[1] == fresh.stdout
+
+
 def test_children_draw_different_random_numbers(parent: SyncParent) -> None:
     drawn = {run(parent, ["python", "-c", "import random; print(random.random())"])[1] for _ in range(3)}
     assert len(drawn) == 3

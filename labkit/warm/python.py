@@ -3,7 +3,8 @@
 `python -m M`, `-c CODE`, `FILE` and `-` are run as the interpreter's own main would run them: argv, `sys.path[0]`,
 `__main__`, standard streams, exit codes, tracebacks, exit handlers, threads that are waited for. What differs from a
 fresh process: modules that the parent imported are there already (so are their import-time settings), and the hash seed
-is the parent's.
+is the parent's. What such a module has read from the environment, and would have read from the child's own, `reread`
+reads again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, SourceFileLoader
 from typing import Any, NoReturn
 
+from labkit.warm import reread
 from labkit.warm.child import Link
 
 FLAGS = {"-u", "-B"}
@@ -81,6 +83,7 @@ def renew(argv: list[str], env: dict[str, str], command: Command) -> None:
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
+    reread.kubeconfig()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

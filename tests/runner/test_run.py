@@ -144,6 +144,48 @@ def test_a_run_may_have_several_nodes_and_its_notebooks_let_one_fail(tmp_path: P
                      "{'labkit': 'running', 'labkit-2': 'stopped'}"]  # fmt: skip
 
 
+DECOY = """
+apiVersion: v1
+kind: Config
+current-context: mine
+contexts: [{name: mine, context: {cluster: mine, user: mine}}]
+clusters: [{name: mine, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: mine, user: {token: secret}}]
+"""
+CORE = """
+from kubernetes import client, config
+config.load_kube_config()
+print(client.Configuration.get_default_copy().host != "https://127.0.0.1:1")
+client.CoreV1Api().create_namespaced_config_map("default", {"metadata": {"name": NAME}})
+"""
+TRAINING = """
+from kubeflow.training import TrainingClient
+print(TrainingClient(job_kind="TFJob").list_jobs(namespace="default"))
+"""
+
+
+@pytest.mark.parametrize("portable", ["0", "1"], ids=["forked", "started"])
+def test_the_official_clients_find_the_runs_cluster_and_never_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portable: str
+) -> None:
+    """In cells as they stand in any tutorial: without labkit, with it before, and with it after."""
+    (tmp_path / "user" / ".kube").mkdir(parents=True)
+    (tmp_path / "user" / ".kube" / "config").write_text(DECOY)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("LABKIT_PORTABLE", portable)
+    use = "from labkit import cluster\ncluster.use()"
+    books = tmp_path / "books"
+    notebook(books, "a", "NAME = 'a'", CORE, TRAINING)
+    notebook(books, "b", "NAME = 'b'", use, CORE, TRAINING)
+    notebook(books, "c", "NAME = 'c'", TRAINING, use, CORE)
+    ended = labkit(books, "--out", tmp_path / "out", "--jobs", "3")
+    assert ended.returncode == 0, ended.stdout
+    for name in "abc":
+        book = nbformat.read(tmp_path / "out" / "notebooks" / f"{name}.ipynb", 4)
+        said = "".join(o.get("text", "") for c in book.cells for o in c.outputs if o.get("name") == "stdout")
+        assert sorted(said.split()) == ["True", "[]"]
+
+
 def test_a_cluster_that_cant_start_is_nobodys_wrong_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     book = notebook(tmp_path / "books", "a", "pass")
     blocked = tmp_path / "no-uvicorn"
