@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from labkit import paths
@@ -100,6 +101,7 @@ def of_kit(source: Path, into: Path) -> Path:
         return Path(shutil.copy2(wheel, into))
 
 
+@cache
 def pip() -> list[str]:
     """A pip: this environment's, or that of the Python that it was made from."""
     for python in (sys.executable, getattr(sys, "_base_executable", sys.executable)):

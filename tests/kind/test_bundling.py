@@ -16,10 +16,10 @@ import pytest
 import yaml
 from conftest import BUNDLE
 
-from labkit import cli, doctor
+from labkit import cli, cluster, doctor, paths
 from labkit.errors import LabError
 from labkit.kind import checks, fit, images, lab_image, versions
-from labkit.kind.bundle import Bundle
+from labkit.kind.bundle import VARIABLE, Bundle
 
 pytestmark = pytest.mark.kind
 
@@ -225,6 +225,27 @@ def test_a_docker_without_the_lab_image_gets_it_from_the_bundle_and_builds_nothi
     images.lab(Bundle.of(stick))
     assert images.image_id(versions.LAB) == was
     assert not lab_image.stale()
+
+
+def test_up_takes_the_node_image_and_kind_from_the_bundle_that_it_is_told(
+    stick: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The image has nothing in it that could run, so that the creation ends there, and quickly.
+    monkeypatch.delenv(VARIABLE, raising=False)
+    (stick / "bin/kind").chmod(0o644)
+    image = versions.node().name
+    docker("rmi", image)
+    words = ["up", "--engine", "kind", "--name", "bund", "--bundle", str(stick)]
+    try:
+        assert cli.main(words) == 1
+        said = capsys.readouterr().err
+        assert "node from the bundle" in said
+        assert images.image_id(image)
+        (copy,) = (paths.home() / "bin").iterdir()
+        assert copy.read_bytes() == (stick / "bin/kind").read_bytes()
+        assert f"{copy.name} create cluster" in said
+    finally:
+        cluster.down("bund", purge=True)
 
 
 def test_an_archive_that_holds_another_image_is_told(stick: Path) -> None:

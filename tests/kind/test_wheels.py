@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import cli, paths
+from labkit import __version__, cli, paths
 from labkit.errors import LabError
 from labkit.kind import manifests, versions, wheels
 from labkit.kind.bundling import _Maker
@@ -99,11 +99,12 @@ def test_a_bundle_gets_the_wheels_of_the_machine_and_labkits_own(
     into = tmp_path / "stick"
     maker = _Maker(into)
     maker.content |= {"files": {"wheels/tiny-0.9-none-any.whl": {"sha256": "", "size": 0}}}
-    maker.wheels("aarch64")
+    (into / "wheels").mkdir()
+    wheel(into / "wheels", "py3-none-any", name="labkit", version="0.0.1")  # an earlier one
     maker.wheels("aarch64")
     names = sorted(path.name for path in (into / "wheels").iterdir())
     assert len(names) == 2
-    assert names[0].startswith("labkit-")
+    assert names[0] == f"labkit-{__version__}-py3-none-any.whl"
     assert names[1] == "tiny-1.0-cp311-cp311-manylinux2014_aarch64.whl"
     assert sorted(maker.content["files"]) == [f"wheels/{name}" for name in names], "what is gone is not listed any more"
     assert maker.content["wheels"] == "aarch64"
