@@ -10,7 +10,7 @@ import pytest
 from labkit import __version__, cluster, doctor
 from labkit.cli import main
 from labkit.errors import LabError
-from labkit.kind import fit, images, lab_image, manifests, versions
+from labkit.kind import bundling, fit, images, lab_image, manifests, versions
 from labkit.kind.bundle import Bundle
 from labkit.kind.bundling import _Maker
 
@@ -112,6 +112,21 @@ def test_a_newer_kind_and_another_labkit_are_told_and_taken(tmp_path: Path) -> N
     assert [finding.line()[:4] for finding in findings] == ["ok  ", "note", "note"]
     assert "v0.999.0" in findings[1].found
     assert "labkit 0.0.1" in findings[2].found
+
+
+def test_a_bundle_is_not_made_with_a_kind_that_it_would_be_refused_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "kind"
+    program.write_text("#!/bin/sh\necho ${SAYS}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SAYS", "0.20.0")
+    with pytest.raises(LabError, match=r"is v0\.20\.0, older than v") as caught:
+        bundling._kind()
+    assert "go install sigs.k8s.io/kind@v" in caught.value.hint
+    monkeypatch.setenv("SAYS", "0.999.0-alpha+1a2b")
+    assert bundling._kind() == (program, "v0.999.0-alpha+1a2b")
 
 
 def test_all_that_is_other_is_told_at_once(tmp_path: Path) -> None:
