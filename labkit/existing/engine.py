@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,6 @@ def up(
 ) -> Object:
     """Make the namespace ready for the course; returns `cluster.json`'s content. LabError says what is missing there and
     how an administrator gives it. `image` is the lab image's name in a registry that the cluster can pull from."""
-    own(folder.root)
-    own(folder.run)
     info = embedded.read_info(folder)
     chosen = context or info.get("context")
     if not chosen:
@@ -49,18 +48,16 @@ def up(
             f"the cluster {folder.root.name!r} uses {info['namespace']} of {info['context']}, where it has made things",
             f"labkit down --name {folder.root.name} removes them; or another --name for this one",
         )
+    looked = _looked_at(config, space)
+    own(folder.root)
     access.write(folder.kubeconfig, config)
     kube = Kube(folder.kubeconfig)
-    found = _version(kube)
-    operators.check(kube)
-    rights.check(kube, space)
     info = {
         "name": folder.root.name,
         "engine": "existing",
         "context": chosen,
         "namespace": space,
-        "kubernetes": found,
-        "operators": operators.images(kube),
+        **looked,
         "image": image or info.get("image") or versions.LAB,
         "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "labkit": __version__,
@@ -110,6 +107,17 @@ def _context(name: str, namespace: str | None) -> Object:
     inner = found["contexts"][0]["context"]
     inner["namespace"] = namespace or inner.get("namespace") or "default"
     return found
+
+
+def _looked_at(config: Object, namespace: str) -> Object:
+    """What the cluster has, as cluster.json says it; LabError where something is missing. Nothing is kept of who asked."""
+    with tempfile.TemporaryDirectory(prefix="labkit-existing-") as private:
+        kube = Kube(Path(private) / "kubeconfig")
+        access.write(kube.kubeconfig, config)
+        found = _version(kube)
+        operators.check(kube)
+        rights.check(kube, namespace)
+        return {"kubernetes": found, "operators": operators.images(kube)}
 
 
 def _version(kube: Kube) -> str:

@@ -61,6 +61,15 @@ def test_up_makes_the_course_s_things_and_down_removes_these_and_nothing_else(st
     assert cluster.status("big")["state"] == "absent"
 
 
+def test_a_context_must_be_named_and_be_there(theirs: Path) -> None:
+    with pytest.raises(LabError, match="which cluster") as caught:
+        cluster.up("big", "existing")
+    assert "--context NAME" in caught.value.hint
+    with pytest.raises(LabError, match="there is no context 'gke'"):
+        cluster.up("big", "existing", context="gke")
+    assert cluster.status("big")["state"] == "absent"
+
+
 def test_what_was_made_in_one_namespace_is_not_forgotten_for_another(big: dict) -> None:
     with pytest.raises(LabError, match=f"uses {SPACE} of student, where it has made things") as caught:
         cluster.up("big", namespace="other")

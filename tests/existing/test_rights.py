@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import SPACE
 
-from labkit import cluster
+from labkit import cluster, paths
 from labkit.errors import LabError
 from labkit.existing import engine, rights
 from labkit.kind import access
@@ -24,7 +24,8 @@ WHOLE = yaml.safe_load(rights.ROLE.read_text())["rules"]
 def refused(context: str = "maker", namespace: str | None = None) -> LabError:
     with pytest.raises(LabError) as caught:
         cluster.up("big", "existing", context=context, **({"namespace": namespace} if namespace else {}))
-    assert cluster.status("big")["state"] == "absent", "nothing was begun"
+    assert cluster.status("big")["state"] == "absent"
+    assert not paths.cluster("big").root.exists(), "nothing was begun, and no token is left"
     assert "forbidden" not in caught.value.message, "kubectl's own words are not what a student reads"
     return caught.value
 
