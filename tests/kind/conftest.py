@@ -19,6 +19,8 @@ from labkit.kind import checks, nodes
 from labkit.kind.bundle import VARIABLE
 
 NAME = "test"
+# The lines that `up` says when something is done, in their order: what follows the last of them is a moment.
+STAGES = ("checks", "image ", "node made", "nodes ready", "image busybox", "operators installed", "everything ready")
 BUNDLE = Path("~/.cache/labkit/bundle").expanduser()
 
 
@@ -99,5 +101,23 @@ def killed(abandoned: tuple[int, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def made(killed: dict[str, str]) -> dict:
+def interrupted(killed: dict[str, str]) -> dict[str, str]:
+    """What state the cluster was in when `labkit up` was killed at each of STAGES, one after the other."""
+    found = {}
+    for stage in STAGES:
+        process, said = up(), ""
+        assert process.stderr
+        for line in process.stderr:
+            said += line
+            if line.startswith(stage):
+                process.kill()
+                break
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"it did not come to {stage!r}: {said}"
+        found[stage] = cluster.status(NAME)["state"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def made(interrupted: dict[str, str]) -> dict:
     return cluster.up(NAME, "kind")

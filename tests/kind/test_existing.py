@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from accounts import hand_out
 from course import WORKFLOWS, end_to_end
 
 from labkit import cluster
 from labkit.errors import LabError
-from labkit.kind import access, versions
+from labkit.existing import operators, rights
 from labkit.kind.programs import Kube
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1200)]
@@ -34,30 +35,12 @@ def admin(granted: Path) -> Kube:
 
 
 @pytest.fixture(scope="module")
-def theirs(granted: Path, admin: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def theirs(admin: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig that an administrator handed out: contexts `student` (may work in `course`) and `nobody` (may not)."""
-    config = yaml.safe_load(granted.read_text())
-    things = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}]
-    for name in ("student", "nobody"):
-        note = {"kubernetes.io/service-account.name": name}
-        meta = {"name": name, "namespace": SPACE}
-        things.append({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token"}
-        things.append(secret | {"metadata": meta | {"annotations": note}})
-    admin.apply(yaml.safe_dump_all(things))
-    admin.apply((versions.FOLDER / "existing" / "role.yaml").read_text(), "-n", SPACE)
+    admin("create", "namespace", SPACE)
+    path = hand_out(admin, tmp_path_factory.mktemp("theirs") / "config", SPACE, "nobody", "student")
+    admin.apply(rights.ROLE.read_text(), "-n", SPACE)
     admin("create", "rolebinding", "student", "-n", SPACE, "--role=course-user", f"--serviceaccount={SPACE}:student")
-    inner = config["contexts"][0]["context"]
-    config["users"], config["contexts"] = [], []
-    for name in ("student", "nobody"):
-        admin("wait", "-n", SPACE, f"secret/{name}", "--for=jsonpath={.data.token}", "--timeout=60s")
-        token = admin("get", "secret", name, "-n", SPACE, "-o", "jsonpath={.data.token}")
-        config["users"].append({"name": name, "user": {"token": base64.b64decode(token).decode()}})
-        context = {"cluster": inner["cluster"], "user": name, "namespace": SPACE}
-        config["contexts"].append({"name": name, "context": context})
-    config["current-context"] = "nobody"
-    path = tmp_path_factory.mktemp("theirs") / "config"
-    access.write(path, config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(path))
         patch.setenv("LABKIT_HOME", str(path.parent / "home"))
@@ -71,9 +54,10 @@ def names(kube: Kube) -> set[str]:
 
 
 def test_who_may_nothing_is_told_what_and_how_an_administrator_gives_it(theirs: Path) -> None:
-    with pytest.raises(LabError, match=r"you may not: .*create workflows\.argoproj\.io") as caught:
+    with pytest.raises(LabError, match=r"you may not: get, list, watch, create, patch, delete pods; ") as caught:
         cluster.up("big", "existing", context="nobody")
-    assert "role.yaml" in caught.value.hint
+    assert caught.value.message.endswith("can give it to them: create, patch workflowtaskresults.argoproj.io")
+    assert f"kubectl create rolebinding course-user -n {SPACE} --role=course-user" in caught.value.hint
     assert cluster.status("big")["state"] == "absent"
 
 
@@ -106,3 +90,34 @@ def test_the_end_to_end_workflow_runs_by_changing_parameters_only(theirs: Path, 
     assert set(others.split()) <= set(
         admin("get", "secrets,configmaps,deployments", "-n", "labkit-system", "-o", "name").split()
     )
+
+
+def test_the_operators_images_are_read_by_who_may(theirs: Path, admin: Kube) -> None:
+    assert list(operators.notes(operators.images(admin))) == []
+    assert operators.images(Kube(theirs)) == {}
+
+
+def test_a_kind_that_is_missing_is_told_with_how_its_operator_is_installed(theirs: Path, admin: Kube) -> None:
+    name = "workflowtemplates.argoproj.io"
+    definition = yaml.safe_load(admin("get", "crd", name, "-o", "yaml"))
+    definition = {key: definition[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": name}}
+    admin("delete", "crd", name)
+    try:
+        served(admin, lambda kinds: "workflowtemplates" not in kinds)
+        with pytest.raises(
+            LabError, match=r"no workflowtemplates in argoproj\.io/v1alpha1, which Argo Workflows brings"
+        ) as caught:
+            cluster.up("big", "existing", context="student")
+        assert "kubectl apply --server-side -n argo -k" in caught.value.hint
+    finally:
+        admin.apply(yaml.safe_dump(definition))
+        admin("wait", f"crd/{name}", "--for=condition=Established", "--timeout=60s")
+        served(admin, lambda kinds: "workflowtemplates" in kinds)
+
+
+def served(admin: Kube, holds: Callable[[set[str]], bool], seconds: float = 60) -> None:
+    """Return when discovery says so: it learns of a definition a moment later."""
+    deadline = time.monotonic() + seconds
+    while not holds(kinds := operators.served(admin, "argoproj.io/v1alpha1")):
+        assert time.monotonic() < deadline, kinds
+        time.sleep(0.2)
