@@ -29,11 +29,11 @@ def validate(store: Store, obj: Object, old: Object | None) -> None:
     for part in ("data", "binaryData"):
         for key, value in (obj.get(part) or {}).items():
             check_key(causes, f"{part}[{key}]", key)
-            size += len(value.encode())
+            size += len(value.encode()) if part == "data" else decoded_size(value) or 0
     for key in set(obj.get("data") or {}) & set(obj.get("binaryData") or {}):
         causes.invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
     if size > LIMIT:
-        causes.too_long("", LIMIT)
+        causes.too_long("[]", LIMIT)  # so Go spells the path of the whole
     check_immutable(causes, obj, old, ("data", "binaryData"))
     causes.settle(CONFIGMAPS, obj["metadata"]["name"])
 

@@ -27,7 +27,6 @@ from labkit.embedded.api.watch import Hub
 from labkit.embedded.argo import server
 from labkit.embedded.rbac.authorizer import Authorizer
 from labkit.embedded.rbac.rules import Attributes
-from labkit.embedded.resources import SERVICEACCOUNTS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Store, dump
 from labkit.paths import ClusterFolder
@@ -44,7 +43,7 @@ def build(store: Store, home: Path, lifespan: Lifespan | None = None) -> Starlet
     app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers={ApiError: _failed, HTTPException: _http})
     app.state.store, app.state.home = store, home
     app.state.hub, app.state.pages = Hub(), Pages()
-    accounts = auth.Authenticator(folder, lambda namespace, name: store.uid(SERVICEACCOUNTS, namespace, name))
+    accounts = auth.Authenticator(folder, store.uid)
     app.state.accounts = accounts
     app.state.authorizer = Authorizer(store)
     app.add_middleware(Gate, accounts=accounts, authorizer=app.state.authorizer)

@@ -1,8 +1,9 @@
 """Who asks.
 
 A bearer token is one of `tokens.json` (people, the kubelet) or a service account's: a JWT signed with the cluster's own
-key, as upstream's are, so that none has to be stored. What a user may do is decided by `rbac.authorizer`; a request may
-also want to be somebody else (`kubectl --as`), which is a right like others.
+key, as upstream's are, so that none has to be stored. Such a token is good for the audiences that it names, and ends with
+its account, with its time, and with the object that it is bound to. What a user may do is decided by `rbac.authorizer`; a
+request may also want to be somebody else (`kubectl --as`), which is a right like others.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from labkit.embedded import credentials
 from labkit.embedded.rbac import users
 from labkit.embedded.rbac.rules import Attributes
 from labkit.embedded.rbac.users import User
+from labkit.embedded.resources import NODES, PODS, SECRETS, SERVICEACCOUNTS, Resource
 from labkit.embedded.status import ApiError
 from labkit.paths import ClusterFolder
 
 log = logging.getLogger(__name__)
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+BOUND: dict[str, Resource] = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}  # what a token can end with
 
 
 def unauthorized() -> ApiError:
@@ -36,11 +39,11 @@ def unauthorized() -> ApiError:
 
 
 class Authenticator:
-    """Tokens to users. `account(namespace, name)` is the uid of the service account that is there now, or None: tokens
-    are bound to one account, so that they end with it, and another one of its name has nothing to do with them."""
+    """Tokens to users. `uid(resource, namespace, name)` is the uid of the object that is there now, or None: tokens end
+    with one account and one object, and others of the same names have nothing to do with them."""
 
-    def __init__(self, folder: ClusterFolder, account: Callable[[str, str], str | None]) -> None:
-        self.folder, self.account = folder, account
+    def __init__(self, folder: ClusterFolder, uid: Callable[[Resource, str, str], str | None]) -> None:
+        self.folder, self.uid = folder, uid
         self.key = credentials.signing_key(folder)
         self._tokens: dict[str, User] = {}
         self._read = 0
@@ -65,13 +68,31 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise unauthorized()
+        return self.review(token, (ISSUER,))[0]
+
+    def review(self, token: str, audiences: tuple[str, ...]) -> tuple[User, list[str]]:
+        """The token's user, and those of the audiences that it is good for, at least one; ApiError 401 otherwise. People's
+        tokens are for the API alone."""
+        good: tuple[str, ...] = (ISSUER,)
         user = self._people().get(token)
-        if user:
-            return user
-        bound = verify(self.key, token)
-        if bound is None or self.account(bound.namespace, bound.name) != bound.uid:
+        if user is None:
+            account = verify(self.key, token)
+            if account is None or not self._lives(account):
+                raise unauthorized()
+            user, good = users.account(account.namespace, account.name), account.audiences
+        shared = [audience for audience in audiences if audience in good]
+        if not shared:
             raise unauthorized()
-        return users.account(bound.namespace, bound.name)
+        return user, shared
+
+    def _lives(self, account: Account) -> bool:
+        if self.uid(SERVICEACCOUNTS, account.namespace, account.name) != account.uid:
+            return False
+        if account.bound is None:
+            return True
+        kind, name, uid = account.bound
+        resource = BOUND[kind]
+        return self.uid(resource, account.namespace if resource.namespaced else "", name) == uid
 
 
 def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
@@ -102,23 +123,30 @@ def impersonated(headers: Headers) -> tuple[User, list[Attributes]] | None:
 
 @dataclass(frozen=True)
 class Account:
-    """The service account that a token is bound to."""
+    """The service account that a token is of, what the token is good for, and the (kind, name, uid) that it ends with."""
 
     namespace: str
     name: str
     uid: str
+    audiences: tuple[str, ...] = (ISSUER,)
+    bound: tuple[str, str, str] | None = None
 
 
 def issue(folder: ClusterFolder, account: Account, *, seconds: int | None = None) -> str:
     """A token for the service account, valid for `seconds` (None: as long as the account exists)."""
+    about: dict[str, Any] = {
+        "namespace": account.namespace,
+        "serviceaccount": {"name": account.name, "uid": account.uid},
+    }
+    if account.bound:
+        kind, name, uid = account.bound
+        about[kind.lower()] = {"name": name, "uid": uid}
     claims: dict[str, Any] = {
+        "aud": list(account.audiences),
         "iss": ISSUER,
         "sub": f"system:serviceaccount:{account.namespace}:{account.name}",
         "iat": int(time.time()),
-        "kubernetes.io": {
-            "namespace": account.namespace,
-            "serviceaccount": {"name": account.name, "uid": account.uid},
-        },
+        "kubernetes.io": about,
     }
     if seconds is not None:
         claims["exp"] = claims["iat"] + seconds
@@ -127,7 +155,7 @@ def issue(folder: ClusterFolder, account: Account, *, seconds: int | None = None
 
 
 def verify(key: bytes, token: str) -> Account | None:
-    """The service account that the token was issued for, or None when it isn't valid."""
+    """The service account that the token was issued for, or None when it isn't signed with the key or has expired."""
     signed, _, signature = token.rpartition(".")
     if not signed or not hmac.compare_digest(_encode(_signature(key, signed)).encode(), signature.encode()):
         return None
@@ -135,7 +163,10 @@ def verify(key: bytes, token: str) -> Account | None:
     if claims.get("exp", float("inf")) < time.time():
         return None
     about = claims["kubernetes.io"]
-    return Account(about["namespace"], about["serviceaccount"]["name"], about["serviceaccount"]["uid"])
+    bound = next(((kind, of["name"], of["uid"]) for kind in BOUND if (of := about.get(kind.lower()))), None)
+    account = about["serviceaccount"]
+    audiences = tuple(claims.get("aud") or (ISSUER,))  # one of a Secret names none
+    return Account(about["namespace"], account["name"], account["uid"], audiences, bound)
 
 
 def _signature(key: bytes, signed: str) -> bytes:

@@ -113,7 +113,7 @@ async def create(request: Request, target: Target) -> Response:
     resource = target.resource
     chosen = options.write(request.query_params, "CreateOptions", request.headers.get("user-agent", ""))
     answer.form(request)
-    obj, warnings = await _decoded(request, resource, chosen)
+    obj, warnings = await validation.read(request, resource, chosen.validation)
     meta = obj["metadata"]
     if meta.get("resourceVersion"):
         raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
@@ -136,7 +136,7 @@ async def _put(request: Request, target: Target, save: Callable[..., Object]) ->
     resource, store = target.resource, _store(request)
     chosen = options.write(request.query_params, "UpdateOptions", request.headers.get("user-agent", ""))
     answer.form(request)
-    obj, warnings = await _decoded(request, resource, chosen)
+    obj, warnings = await validation.read(request, resource, chosen.validation)
     meta = obj["metadata"]
     if meta.setdefault("name", target.name) != target.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
@@ -199,13 +199,6 @@ def _apply_new(request: Request, target: Target, change: patch.Patch, chosen: op
     escalation.check(request, resource, target.namespace, obj, None)
     stored = _store(request).create(resource, obj, dry_run=chosen.dry_run)
     return answer.one(request, resource, stored, 201, warnings)
-
-
-async def _decoded(request: Request, resource: Resource, chosen: options.WriteOptions) -> tuple[Object, list[str]]:
-    """The body as an object of `resource`: types checked, unknown fields gone, and what to warn of."""
-    data = await body.read_bytes(request)
-    obj, twice = body.decode(data, body.media_type(request), resource.kind)
-    return validation.decoded(resource, obj, chosen.validation, twice)
 
 
 def _same_namespace(meta: Object, target: Target) -> None:

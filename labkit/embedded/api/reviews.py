@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from labkit.embedded.api import answer, body, validation
+from labkit.embedded.api import answer, auth, body, validation
 from labkit.embedded.api.discovery import REVIEWS
 from labkit.embedded.rbac.rules import Attributes
 from labkit.embedded.rbac.users import User
@@ -114,14 +114,14 @@ async def who_am_i(request: Request) -> Response:
 async def token(request: Request) -> Response:
     """Whose token `spec.token` is."""
     review = await _read(request, "TokenReview")
-    asked = (review.get("spec") or {}).get("token")
-    if not asked or not isinstance(asked, str):
+    spec = review.get("spec") or {}
+    if not spec.get("token"):
         raise bad_request("token is required for TokenReview in authentication")
     try:
-        user = request.app.state.accounts.authenticate(f"Bearer {asked}")
+        user, good = request.app.state.accounts.review(spec["token"], tuple(spec.get("audiences") or (auth.ISSUER,)))
     except ApiError:
         return _answered(request, review, {"user": {}, "error": "the token is not valid for this cluster"})
-    return _answered(request, review, {"authenticated": True, "user": _about(user)})
+    return _answered(request, review, {"authenticated": True, "user": _about(user), "audiences": good})
 
 
 async def no_metrics(request: Request) -> Response:

@@ -16,16 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from labkit.embedded.api import answer, auth, body, options, patch
+from labkit.embedded.admission.causes import Causes
+from labkit.embedded.api import answer, auth, body, options, patch, validation
 from labkit.embedded.api.targets import Target
 from labkit.embedded.resources import DEPLOYMENTS, NAMESPACES, PODS, REPLICASETS, SERVICEACCOUNTS, TFJOBS, Resource
-from labkit.embedded.status import ApiError, bad_request, cause, conflict, invalid, not_found, unsupported
+from labkit.embedded.status import ApiError, bad_request, cause, conflict, invalid, unsupported
 from labkit.embedded.store import Object, Store
 from labkit.paths import ClusterFolder
 
 Handler = Callable[[Request, Target], Awaitable[ASGIApp]]
 
-SCALE_VERSION = "autoscaling/v1"
+SCALE = Resource("autoscaling", "v1", "scales", "Scale")
+EVICTION = Resource("policy", "v1", "evictions", "Eviction")
+BINDING = Resource("", "v1", "bindings", "Binding")
+TOKEN_REQUEST = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def scale_of(resource: Resource, obj: Object) -> Object:
         status["selector"] = text
     replicas = _at(obj, paths.replicas)
     spec = {"replicas": replicas} if replicas else {}
-    return {"kind": "Scale", "apiVersion": SCALE_VERSION, "metadata": kept, "spec": spec, "status": status}
+    return {"kind": "Scale", "apiVersion": SCALE.api_version, "metadata": kept, "spec": spec, "status": status}
 
 
 def selector_text(selector: Any) -> str:
@@ -103,8 +107,8 @@ async def get_scale(request: Request, target: Target) -> Response:
 
 async def put_scale(request: Request, target: Target) -> Response:
     chosen = options.write(request.query_params, "UpdateOptions")
-    sent = await body.read(request)
-    return _rescale(request, target, sent, chosen.dry_run)
+    sent, warnings = await validation.read(request, SCALE, chosen.validation)
+    return _rescale(request, target, sent, chosen.dry_run, warnings)
 
 
 async def patch_scale(request: Request, target: Target) -> Response:
@@ -116,26 +120,19 @@ async def patch_scale(request: Request, target: Target) -> Response:
         raise body.unsupported((patch.JSON_PATCH, patch.MERGE, patch.STRATEGIC))
     change = patch.parse(media, data, target, chosen, request)
     obj = request.app.state.store.get(target.resource, target.namespace, target.name)
-    return _rescale(request, target, change.apply(scale_of(target.resource, obj)), chosen.dry_run)
+    scale, warnings = validation.patched(SCALE, change.apply(scale_of(target.resource, obj)), chosen.validation)
+    return _rescale(request, target, scale, chosen.dry_run, warnings)
 
 
-def _rescale(request: Request, target: Target, scale: Any, dry_run: bool) -> Response:
+def _rescale(request: Request, target: Target, scale: Object, dry_run: bool, warnings: list[str]) -> Response:
     store: Store = request.app.state.store
-    resource = target.resource
-    if not isinstance(scale, dict) or scale.get("kind", "Scale") != "Scale":
-        raise bad_request("the object provided is unrecognized (must be of type Scale)")
-    meta, spec = scale.get("metadata") or {}, scale.get("spec") or {}
-    if not isinstance(meta, dict) or not isinstance(spec, dict):
-        raise bad_request("the object provided is unrecognized (must be of type Scale)")
-    replicas = spec.get("replicas", 0)
-    if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas >= 2**31:
-        raise bad_request("json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32")
+    resource, meta = target.resource, scale["metadata"]
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
     if meta.get("name", target.name) != target.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
     if replicas < 0:
         words = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        about = Resource("autoscaling", "v1", "scales", "Scale")
-        raise invalid(about, target.name, [cause("FieldValueInvalid", "spec.replicas", words)])
+        raise invalid(SCALE, target.name, [cause("FieldValueInvalid", "spec.replicas", words)])
     obj = store.get(resource, target.namespace, target.name)
     if meta.get("resourceVersion") and meta["resourceVersion"] != obj["metadata"]["resourceVersion"]:
         raise conflict(resource, target.name)
@@ -143,7 +140,8 @@ def _rescale(request: Request, target: Target, scale: Any, dry_run: bool) -> Res
     if not isinstance(where, dict):
         raise ApiError(500, "InternalError", f"{'.'.join(SCALES[resource].replicas)} is not there to be scaled")
     where["replicas"] = replicas
-    return answer.plain(request, scale_of(resource, store.update(resource, obj, dry_run=dry_run)))
+    shown = scale_of(resource, store.update(resource, obj, dry_run=dry_run))
+    return answer.plain(request, shown, warnings=warnings)
 
 
 SCALE_METHODS: dict[str, Handler] = {"GET": get_scale, "PUT": put_scale, "PATCH": patch_scale}
@@ -152,88 +150,142 @@ SCALE_METHODS: dict[str, Handler] = {"GET": get_scale, "PUT": put_scale, "PATCH"
 # -- actions ---------------------------------------------------------------------------------------------------------
 
 
-def _success(request: Request, code: int = 201) -> Response:
+def _success(request: Request, warnings: list[str]) -> Response:
     return answer.plain(request, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-                                  "code": code}, code)  # fmt: skip
+                                  "code": 201}, 201, warnings)  # fmt: skip
+
+
+async def _sent(request: Request, target: Target, kind: Resource) -> tuple[Object, options.WriteOptions, list[str]]:
+    """The body of an action on the object, the query's options, and what to warn of. ApiError where it is not one of
+    that kind, or for an object of another name or namespace."""
+    chosen = options.write(request.query_params, "CreateOptions")
+    sent, warnings = await validation.read(request, kind, chosen.validation)
+    if sent["metadata"].get("namespace", target.namespace) != target.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    return sent, chosen, warnings
+
+
+def _same_name(sent: Object, target: Target, kind: Resource) -> None:
+    if sent["metadata"].get("name", target.name) != target.name:
+        raise bad_request(f"name in URL does not match name in {kind.kind} object")
 
 
 async def evict(request: Request, target: Target) -> Response:
     """Delete a pod as a drain does; there are no disruption budgets here to ask."""
-    sent = await body.read(request)
-    if not isinstance(sent, dict) or sent.get("kind", "Eviction") != "Eviction":
-        raise bad_request("the object provided is unrecognized (must be of type Eviction)")
-    name = (sent.get("metadata") or {}).get("name", target.name)
-    if name != target.name:
-        raise bad_request("name in URL does not match name in Eviction object")
-    dry = options.write(request.query_params, "CreateOptions").dry_run
+    sent, written, warnings = await _sent(request, target, EVICTION)
+    _same_name(sent, target, EVICTION)
     chosen = options.delete({}, sent.get("deleteOptions"))
     request.app.state.store.delete(
         PODS, target.namespace, target.name, grace=chosen.grace, uid=chosen.uid, version=chosen.version,
-        dry_run=dry or chosen.dry_run,
+        dry_run=written.dry_run or chosen.dry_run,
     )  # fmt: skip
-    return _success(request)
+    return _success(request, warnings)
 
 
 async def bind(request: Request, target: Target) -> Response:
     """Assign a pod to a node, as a scheduler does."""
-    sent = await body.read(request)
-    node = _at(sent, ("target", "name"))
-    if not isinstance(node, str) or not node:
-        about = Resource("", "v1", "bindings", "Binding")
-        raise invalid(about, target.name, [cause("FieldValueRequired", "target.name", "Required value")])
+    sent, chosen, warnings = await _sent(request, target, BINDING)
+    _same_name(sent, target, BINDING)
+    node, causes = sent.get("target") or {}, Causes()
+    if node.get("kind") not in (None, "", "Node"):
+        causes.one_of("target.kind", node["kind"], ("Node", "<empty>"))
+    if not node.get("name"):
+        causes.required("target.name")
+    else:
+        causes.subdomain("target.name", node["name"])
+    causes.settle(BINDING, target.name)
     store: Store = request.app.state.store
     pod = store.get(PODS, target.namespace, target.name)
     if pod["spec"].get("nodeName"):
         raise conflict(PODS, target.name, f'pod {target.name} is already assigned to node "{pod["spec"]["nodeName"]}"')
 
     def assign(found: Object) -> None:
-        found["spec"]["nodeName"] = node
+        found["spec"]["nodeName"] = node["name"]
 
-    if not options.write(request.query_params, "CreateOptions").dry_run:
+    if not chosen.dry_run:
         store.modify(PODS, target.namespace, target.name, assign)
-    return _success(request)
+    return _success(request, warnings)
+
+
+LONGEST = 2**32  # seconds that a token may be asked for
 
 
 async def issue_token(request: Request, target: Target) -> Response:
-    """TokenRequest: a token for the service account. One for a pod's volume (3607 s) is good for a year, as upstream."""
-    sent = await body.read(request)
-    spec = sent.get("spec") if isinstance(sent, dict) else None
-    seconds = (spec or {}).get("expirationSeconds", 3600) if isinstance(spec, dict | None) else 3600
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 600 <= seconds <= 2**32:
-        about = Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
-        words = f"Invalid value: {seconds}: may not specify a duration less than 10 minutes"
-        raise invalid(about, "", [cause("FieldValueInvalid", "spec.expirationSeconds", words)])
-    account = request.app.state.store.get(SERVICEACCOUNTS, target.namespace, target.name)
-    valid = 365 * 24 * 3600 if seconds == 3607 else seconds
-    folder = ClusterFolder(request.app.state.home)
-    bound = auth.Account(target.namespace, target.name, account["metadata"]["uid"])
-    token = auth.issue(folder, bound, seconds=valid)
-    expires = datetime.fromtimestamp(time.time() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """TokenRequest: a token of the service account. One for a pod's volume (3607 s) is good for a year, as upstream.
+
+    Source: kubernetes' pkg/registry/core/serviceaccount/storage/token.go."""
+    sent, _, warnings = await _sent(request, target, TOKEN_REQUEST)
+    meta, spec = sent["metadata"], sent.get("spec") or {}
+    if meta.get("name", target.name) != target.name:
+        words = f'Invalid value: "{meta["name"]}": must match the service account name if specified'
+        raise invalid(TOKEN_REQUEST, target.name, [cause("FieldValueInvalid", "metadata.name", words)])
+    store: Store = request.app.state.store
+    account = store.get(SERVICEACCOUNTS, target.namespace, target.name)["metadata"]
+    if meta.get("uid", account["uid"]) != account["uid"]:
+        words = "does not match the UID of the service account"
+        why = f"the UID in the token request ({meta['uid']}) {words} ({account['uid']})"
+        raise conflict(TOKEN_REQUEST, target.name, why)
+    seconds = spec.get("expirationSeconds", 3600)
+    if not 600 <= seconds <= LONGEST:
+        much = "less than 10 minutes" if seconds < 600 else "larger than 2^32 seconds"
+        words = f"Invalid value: {seconds}: may not specify a duration {much}"
+        raise invalid(TOKEN_REQUEST, "", [cause("FieldValueInvalid", "spec.expirationSeconds", words)])
+    audiences = spec.get("audiences") or [auth.ISSUER]
+    bound = _bound(store, target, spec.get("boundObjectRef"))
+    year = seconds == 3607 and bound is not None and bound[0] == "Pod" and auth.ISSUER in audiences
+    whose = auth.Account(target.namespace, target.name, account["uid"], tuple(audiences), bound)
+    token = auth.issue(ClusterFolder(request.app.state.home), whose, seconds=365 * 24 * 3600 if year else seconds)
     made = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": target.name, "namespace": target.namespace},
-        "spec": {"audiences": [auth.ISSUER], **(spec or {}), "expirationSeconds": seconds},
-        "status": {"token": token, "expirationTimestamp": expires},
-    }
-    return answer.plain(request, made, 201)
+        "metadata": {"name": target.name, "namespace": target.namespace, "uid": account["uid"],
+                     "creationTimestamp": _time(0)},
+        "spec": spec | {"audiences": audiences, "expirationSeconds": seconds},
+        "status": {"token": token, "expirationTimestamp": _time(seconds)},
+    }  # fmt: skip
+    return answer.plain(request, made, 201, warnings)
+
+
+def _time(later: int) -> str:
+    return datetime.fromtimestamp(time.time() + later, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _bound(store: Store, target: Target, reference: Object | None) -> tuple[str, str, str] | None:
+    """The (kind, name, uid) of the object that the token shall end with."""
+    if reference is None:
+        return None
+    kind, version, name = reference.get("kind", ""), reference.get("apiVersion", ""), reference.get("name", "")
+    if kind not in auth.BOUND or "/" in version:
+        group, _, number = version.rpartition("/")
+        raise bad_request(f"cannot bind token to object of type {group}/{number}, Kind={kind}")
+    resource = auth.BOUND[kind]
+    obj = store.get(resource, target.namespace if resource.namespaced else "", name)
+    if kind == "Pod" and obj["spec"].get("serviceAccountName", "default") != target.name:
+        words = "to pod running with different serviceaccount name."
+        raise bad_request(f'cannot bind token for serviceaccount "{target.name}" {words}')
+    uid = obj["metadata"]["uid"]
+    if reference.get("uid") not in (None, "", uid):
+        why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. "
+        raise conflict(resource, name, why + "The object might have been deleted and then recreated")
+    return kind, name, uid
 
 
 async def finalize(request: Request, target: Target) -> Response:
     """Replace a namespace's spec.finalizers; the last one gone, a namespace that is being deleted goes."""
-    sent = await body.read(request)
-    finalizers = _at(sent, ("spec", "finalizers")) or []
-    if not isinstance(finalizers, list) or not all(isinstance(f, str) for f in finalizers):
-        raise bad_request("json: cannot unmarshal into Go struct field NamespaceSpec.spec.finalizers of type []string")
+    chosen = options.write(request.query_params, "UpdateOptions")
+    sent, warnings = await validation.read(request, NAMESPACES, chosen.validation)
+    finalizers = (sent.get("spec") or {}).get("finalizers") or []
     store: Store = request.app.state.store
 
     def replace(found: Object) -> None:
         found.setdefault("spec", {})["finalizers"] = finalizers
 
-    made = store.modify(NAMESPACES, "", target.name, replace)
-    if made is None:
-        raise not_found(NAMESPACES, target.name)
-    return answer.one(request, NAMESPACES, made)
+    made = store.get(NAMESPACES, "", target.name)
+    if chosen.dry_run:
+        replace(made)
+    else:
+        made = store.modify(NAMESPACES, "", target.name, replace) or made
+    return answer.one(request, NAMESPACES, made, 200, warnings)
 
 
 async def ephemeral(request: Request, target: Target) -> Response:

@@ -8,18 +8,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from labkit.embedded.api import schemas
+from starlette.requests import Request
+
+from labkit.embedded.api import body, schemas
 from labkit.embedded.api.decoding import Decoder, Unreadable
 from labkit.embedded.resources import Resource, by_kind
 from labkit.embedded.status import ApiError, bad_request, cause, invalid
 from labkit.embedded.store import Object
 
 
+async def read(request: Request, resource: Resource, mode: str) -> tuple[Object, list[str]]:
+    """A request's body as an object of `resource`, and what to warn of: see `decoded`."""
+    data = await body.read_bytes(request)
+    obj, twice = body.decode(data, body.media_type(request), resource.kind)
+    return decoded(resource, obj, mode, twice)
+
+
 def decoded(resource: Resource, obj: Any, mode: str, twice: list[str]) -> tuple[Object, list[str]]:
-    """A request's body as an object of `resource`, and warnings. `mode` is Strict (400 on unknown fields), Warn or
+    """A body's data as an object of `resource`, and warnings. `mode` is Strict (400 on unknown fields), Warn or
     Ignore; `twice` the fields that the body had twice. ApiError 400 for another kind or a wrong type, 422 for the
     latter in a custom resource."""
-    if not isinstance(obj, dict) or not obj:
+    if not isinstance(obj, dict) or (resource.custom and not obj):
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): kind not set")
     kind, version = obj.get("kind") or resource.kind, obj.get("apiVersion") or resource.api_version
     _same_type(resource, kind, version)

@@ -63,6 +63,53 @@ def test_a_service_accounts_token_ends_with_the_account(api_server: Any, http: h
     assert http.post(f"{url}/default/token", json={"spec": {"expirationSeconds": 1}}).status_code == 422
 
 
+def issued(http: httpx.Client, namespace: str, **spec: Any) -> httpx.Response:
+    return http.post(f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token", json={"spec": spec})
+
+
+def test_a_token_for_somebody_else_is_not_for_the_api(api_server: Any, http: httpx.Client, namespace: str) -> None:
+    made = issued(http, namespace, audiences=["vault"]).json()
+    assert made["spec"]["audiences"] == ["vault"]
+    token = made["status"]["token"]
+    assert api_server.client(token).get("/apis").status_code == 401
+    url = "/apis/authentication.k8s.io/v1/tokenreviews"
+    here = http.post(url, json={"spec": {"token": token}}).json()["status"]
+    assert not here.get("authenticated")
+    there = http.post(url, json={"spec": {"token": token, "audiences": ["vault", "other"]}}).json()["status"]
+    assert (there["authenticated"], there["audiences"]) == (True, ["vault"])
+    both = issued(http, namespace, audiences=["vault", auth.ISSUER]).json()["status"]["token"]
+    assert api_server.client(both).get("/apis").status_code == 200
+
+
+def test_a_pods_token_ends_with_the_pod(api_server: Any, http: httpx.Client, namespace: str) -> None:
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    spec = {"schedulerName": "nobody", "containers": [{"name": "c", "image": "busybox"}]}
+    pod = http.post(pods, json={"metadata": {"name": "p"}, "spec": spec}).json()
+    reference = {"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": pod["metadata"]["uid"]}
+    token = issued(http, namespace, boundObjectRef=reference).json()["status"]["token"]
+    inside = api_server.client(token)
+    assert inside.get("/apis").status_code == 200
+    wrong = issued(http, namespace, boundObjectRef=reference | {"uid": "another"})
+    assert (wrong.status_code, wrong.json()["reason"]) == (409, "Conflict")
+    assert issued(http, namespace, boundObjectRef=reference | {"name": "q"}).status_code == 404
+    odd = issued(http, namespace, boundObjectRef=reference | {"kind": "ConfigMap"})
+    assert odd.json()["message"] == "cannot bind token to object of type /v1, Kind=ConfigMap"
+    http.delete(f"{pods}/p", params={"gracePeriodSeconds": "0"})
+    assert inside.get("/apis").status_code == 401
+    assert http.post(pods, json={"metadata": {"name": "p"}, "spec": spec}).status_code == 201
+    assert inside.get("/apis").status_code == 401, "another pod, though of the same name"
+
+
+def test_a_pods_token_is_of_the_pods_account(http: httpx.Client, namespace: str) -> None:
+    made = http.post(f"/api/v1/namespaces/{namespace}/serviceaccounts", json={"metadata": {"name": "robot"}})
+    assert made.status_code == 201
+    spec = {"schedulerName": "nobody", "serviceAccountName": "robot", "containers": [{"name": "c", "image": "busybox"}]}
+    http.post(f"/api/v1/namespaces/{namespace}/pods", json={"metadata": {"name": "p"}, "spec": spec})
+    refused = issued(http, namespace, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p"})
+    words = 'cannot bind token for serviceaccount "default" to pod running with different serviceaccount name.'
+    assert (refused.status_code, refused.json()["message"]) == (400, words)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> ClusterFolder:
     made = ClusterFolder(tmp_path / "c")
@@ -83,7 +130,7 @@ def test_a_token_expires_and_cannot_be_forged(folder: ClusterFolder, monkeypatch
 
 
 def test_a_new_tokens_file_is_noticed(folder: ClusterFolder) -> None:
-    users = auth.Authenticator(folder, lambda namespace, name: None)
+    users = auth.Authenticator(folder, lambda resource, namespace, name: None)
     admin = users.authenticate("Bearer " + credentials.token(folder))
     assert admin == auth.User("kubernetes-admin", ("system:masters", "system:authenticated"))
     part = folder.tokens.with_suffix(".new")
@@ -95,7 +142,7 @@ def test_a_new_tokens_file_is_noticed(folder: ClusterFolder) -> None:
 
 
 def test_a_damaged_or_deleted_tokens_file_locks_nobody_out(folder: ClusterFolder) -> None:
-    users = auth.Authenticator(folder, lambda namespace, name: None)
+    users = auth.Authenticator(folder, lambda resource, namespace, name: None)
     header = "Bearer " + credentials.token(folder)
     admin = users.authenticate(header)
     for content in ("{", "[]", '{"x": {}}'):

@@ -68,12 +68,42 @@ def test_a_pod_is_bound_once_and_evicted(http: httpx.Client, namespace: str) -> 
     assert http.get(f"{url}/p").json()["spec"]["nodeName"] == "elsewhere"
     assert http.post(f"{url}/p/binding", json=binding).status_code == 409
     assert http.post(f"{url}/p/binding", json={}).status_code == 422
+    odd = binding | {"target": {"kind": "Pod", "name": "../x"}}
+    fields = {c["field"] for c in http.post(f"{url}/p/binding", json=odd).json()["details"]["causes"]}
+    assert fields == {"target.kind", "target.name"}
     eviction = {"kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": {"gracePeriodSeconds": 0}}
     assert http.post(f"{url}/p/eviction", json=eviction | {"deleteOptions": {"dryRun": ["All"]}}).status_code == 201
     assert http.get(f"{url}/p").status_code == 200
     assert http.post(f"{url}/p/eviction", json=eviction).status_code == 201
     assert http.get(f"{url}/p").status_code == 404
     assert http.post(f"{url}/p/eviction", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("pods/p/eviction", {"metadata": True}, "Eviction in version \"v1\" cannot be handled as a Eviction: json: cannot "
+         "unmarshal bool into Go struct field Eviction.metadata of type v1.ObjectMeta"),
+        ("pods/p/eviction", {"deleteOptions": {"gracePeriodSeconds": "1"}}, "json: cannot unmarshal string into Go struct "
+         "field DeleteOptions.deleteOptions.gracePeriodSeconds of type int64"),
+        ("pods/p/eviction", {"kind": "Pod", "apiVersion": "v1"}, "the API version in the data (v1) does not match the "
+         "expected API version (policy/v1)"),
+        ("pods/p/eviction", [], "the object provided is unrecognized (must be of type Eviction)"),
+        ("pods/p/eviction", {"metadata": {"name": "q"}}, "name in URL does not match name in Eviction object"),
+        ("pods/p/binding", {"target": 3}, "Binding.target of type v1.ObjectReference"),
+        ("serviceaccounts/default/token", {"spec": 1}, "json: cannot unmarshal number into Go struct field "
+         "TokenRequest.spec of type v1.TokenRequestSpec"),
+        ("serviceaccounts/default/token", {"spec": {"audiences": [], "audience": "x"}},
+         'strict decoding error: unknown field "spec.audience"'),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_such_object_is_refused(
+    http: httpx.Client, namespace: str, path: str, body: Any, words: str
+) -> None:
+    url = f"/api/v1/namespaces/{namespace}/{path}"
+    refused = http.post(url, json=body, params={"fieldValidation": "Strict"})
+    assert (refused.status_code, refused.json()["reason"]) == (400, "BadRequest"), refused.text
+    assert words in refused.json()["message"]
 
 
 def test_ephemeral_containers_are_refused_with_the_way_out(http: httpx.Client, namespace: str) -> None:
