@@ -49,6 +49,13 @@ def test_the_machine_that_the_api_runs_on_is_not_taken_away(three: dict) -> None
         nodes.stop(engine, paths.cluster(NAME), first)
 
 
+def test_the_artifacts_are_kept_on_the_machine_that_is_not_taken_away(three: dict, kube: Kube) -> None:
+    where = kube(
+        "get", "pods", "-n", "labkit-system", "-l", "app=artifact-store", "-o", "jsonpath={.items[*].spec.nodeName}"
+    )
+    assert where.endswith("control-plane")
+
+
 def test_the_system_ends_well_though_a_machine_fails_while_it_is_trained(three: dict, kube: Kube) -> None:
     namespaces.prepare(SPACE)
     workflow = end_to_end(size="3000", steps="400", models='["linear", "mlp"]')
