@@ -2,7 +2,8 @@
 
 A bundle has all of them (`fit` says whether it does). Without one, images that Docker has not are asked for at their
 registries, and the operators' manifests at GitHub, by the programs that would fetch them (docker, git), all at once and each
-with a deadline. `up` does not ask this: it fetches, and says what it could not get.
+with a deadline. (pip's index, for the lab image's wheels, is not asked: this environment was installed from it.) `up` does not
+ask: it fetches, and says what it could not get.
 """
 
 from __future__ import annotations
