@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
@@ -125,7 +126,7 @@ def up(arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in options.items() if value is not None}
     found = cluster.up(arguments.name, arguments.engine, **given)
     _print_status(found)
-    print(f"\nexport KUBECONFIG={found['kubeconfig']}")
+    print(f"\nexport KUBECONFIG={shlex.quote(str(found['kubeconfig']))}")
     return 0
 
 

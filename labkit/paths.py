@@ -2,7 +2,8 @@
 
 A cluster's folder must lie on a local disk: SQLite's locks and unix sockets do not work on network file systems. Where
 the home is on one, the clusters go to /var/tmp instead, in a folder that every later command derives the same way, and
-`labkit status` says so. Sockets have short paths (a unix socket's may have 107 bytes at most).
+`labkit status` says so. Sockets have short paths (a unix socket's may have 107 bytes at most). Where a pod's paths are
+translated, its folders have plain ones (`settle`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
      "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "webdav", "davfs"}
 )  # fmt: skip
 MARK = "cluster/versions.yaml"  # where this is, the rest of the kit's files is
+PLAIN = re.compile(r"[A-Za-z0-9_./+@-]+")  # means nothing but itself to a shell, Python, a pattern or a format
 SOCKET_PATH = 107  # bytes in sockaddr_un.sun_path on Linux, 103 on macOS
 
 
@@ -96,6 +99,11 @@ def _private(base: Path, of: Path) -> Path:
     return base / _name() / hashlib.sha256(os.fsencode(of)).hexdigest()[:12]
 
 
+def is_plain(path: Path) -> bool:
+    """Whether the path may stand in any text, unquoted, and still be one path there."""
+    return PLAIN.fullmatch(str(path)) is not None
+
+
 @dataclass(frozen=True)
 class ClusterFolder:
     """The files of one cluster; nothing is created here."""
@@ -148,6 +156,11 @@ class ClusterFolder:
         return self.root / "volumes"
 
     @property
+    def plain(self) -> Path:
+        """Where pods and volumes lie when the cluster's folder has a path that is not plain: see `settle`."""
+        return _private(Path("/var/tmp"), self.root)
+
+    @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
 
@@ -170,6 +183,23 @@ def cluster(name: str = "labkit") -> ClusterFolder:
     root = base / "clusters" / name
     # A link stands for the cluster itself: what is derived from the path must be the same by either way.
     return ClusterFolder(Path(os.path.realpath(root)) if root.is_symlink() else root)
+
+
+def settle(folder: ClusterFolder, translated: bool) -> None:
+    """Make the folders of the pods and of the claims; at a plain path where paths are translated.
+
+    There they become part of shell scripts and programs, where "/my disk/lab" would be two words. The cluster's folder has
+    links to them then. Not the other way round: programs resolve links, and go on with what they find.
+    """
+    for part in (folder.pods, folder.volumes):
+        target = folder.plain / part.name
+        if not part.is_symlink() and translated and not is_plain(Path(os.path.realpath(part))):
+            shutil.rmtree(target, ignore_errors=True)  # of a cluster whose folder was deleted by hand
+            own(target.parent)
+            if part.exists():
+                shutil.move(part, target)  # of a start with namespaces
+            part.symlink_to(target)
+        own(Path(os.path.realpath(part)))  # again: what is in /var/tmp may be tidied up
 
 
 def portable() -> bool:

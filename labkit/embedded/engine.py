@@ -120,7 +120,7 @@ def up(
                 )
             _await_server(folder, info["port"])
             return info
-        for part in (folder.pods, folder.volumes, folder.artifacts, folder.log):
+        for part in (folder.artifacts, folder.log):
             own(part)
         server_alive = daemon(folder, "server").alive
         chosen = info["port"] if server_alive else _port(port, info.get("port"))
@@ -301,6 +301,7 @@ def down(folder: ClusterFolder, purge: bool = False) -> bool:
             _end(folder, process)
     if purge:
         shutil.rmtree(folder.run, ignore_errors=True)
+        shutil.rmtree(folder.plain, ignore_errors=True)
         _delete(folder.root)
     return bool(found) or purge
 

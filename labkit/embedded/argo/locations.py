@@ -30,7 +30,8 @@ def posix(artifact: Object) -> str:
 def writable(task: Task, path: str) -> Path:
     """Where main's `path` lies on this host, if it may be written: what belongs to the image is shared by all pods."""
     found = task.files.path(MAIN, path)
-    if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(task.files.home)):
+    places = [os.path.realpath(task.files.home / part) for part in ("", "pods", "volumes")]  # the last two may be links
+    if not any(Path(os.path.realpath(found)).is_relative_to(place) for place in places):
         raise TaskError(f"{path}: read-only file system (it belongs to the image; choose a path of the pod's own)")
     return found
 

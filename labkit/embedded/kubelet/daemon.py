@@ -2,6 +2,7 @@
 
 Mechanism. The server is a child that is started before anything else of the kubelet is loaded, and again whenever it
 dies. Where one of an earlier kubelet still runs, a thread waits for its lock: the kernel gives it when that one dies.
+So does one for the lifeline (`lock.LIFELINE`), where there is such: who holds it is gone, and the cluster ends as by SIGTERM.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import IO
 from labkit.embedded import lock
 from labkit.embedded import ready as pipes
 from labkit.errors import LabError
-from labkit.paths import ClusterFolder, appended
+from labkit.paths import ClusterFolder, appended, settle
 
 log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
@@ -181,6 +182,7 @@ async def run(folder: ClusterFolder, ready: int | None) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    lifeline = asyncio.create_task(_outlive_nobody(stop)) if os.environ.get(lock.LIFELINE) else None
     server = Server(folder)
     keeper = asyncio.create_task(server.keep())
     await asyncio.sleep(0)  # the server starts before the kubelet's own imports
@@ -209,10 +211,21 @@ async def run(folder: ClusterFolder, ready: int | None) -> None:
         await kubelet.stop()
         await server.stop()
         keeper.cancel()
+        if lifeline:
+            lifeline.cancel()
+
+
+async def _outlive_nobody(stop: asyncio.Event) -> None:
+    """Stop when the lifeline's holder is gone; if he has taken the file with him, at once."""
+    with contextlib.suppress(FileNotFoundError):
+        await _until_free(open(os.environ[lock.LIFELINE]))  # noqa: SIM115
+    log.warning("who started this cluster has ended without it: the cluster ends too")
+    stop.set()
 
 
 async def _start(kubelet, endpoint, server: Server) -> None:  # type: ignore[no-untyped-def]
     await kubelet.runtime.start()
+    settle(kubelet.home, kubelet.runtime.isolation == "none")
     await endpoint.start()
     ready, hopeless = asyncio.create_task(server.ready.wait()), asyncio.create_task(server.hopeless.wait())
     await asyncio.wait({ready, hopeless}, timeout=PATIENCE, return_when="FIRST_COMPLETED")

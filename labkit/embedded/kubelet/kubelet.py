@@ -60,7 +60,6 @@ class Kubelet:
 
     async def start(self) -> None:
         """Register the nodes, then keep their pods. The server must answer."""
-        self.home.pods.mkdir(parents=True, exist_ok=True)
         await self.switch()
         for work in (
             self.events.run,

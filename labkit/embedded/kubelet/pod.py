@@ -36,7 +36,7 @@ class Pod:
     def __init__(self, host: Host, obj: Object) -> None:
         self.host, self.kubelet, self.object = host, host.kubelet, obj
         self.uid: str = obj["metadata"]["uid"]
-        self.folder = host.kubelet.home.pods / self.uid
+        self.folder = host.kubelet.home.pods.resolve() / self.uid
         init = self.spec.get("initContainers") or []
         self.has_init = bool(init)
         self.containers = [

@@ -70,7 +70,7 @@ async def _claim(api: Api, home: Path, pod: Object, volume: Volume) -> Path:
     namespace, claim = pod["metadata"]["namespace"], volume.spec["claimName"]
     if await api.find(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}") is None:
         raise NotMounted(f'persistentvolumeclaim "{claim}" not found')
-    path = home / "volumes" / namespace / claim
+    path = (home / "volumes").resolve() / namespace / claim
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -2,12 +2,15 @@
 
 A path is walked component by component through the mounts and the root, symbolic links and `..` included, as the
 container would: an absolute link starts again at the container's root, so no path leaves it. Without namespaces, /tmp and
-the mounts' targets are replaced in command lines, environment and scripts, as whole path components only.
+the mounts' targets are replaced in command lines, environment and scripts, as whole path components only. What they are
+replaced by stands unquoted in a text of any language, so only plain paths are let in: nothing that a shell would split.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import os
 import posixpath
 import re
@@ -18,6 +21,7 @@ from pathlib import Path
 import labkit
 from labkit.embedded.runtime.launch import Launch, Mount
 from labkit.errors import LabError
+from labkit.paths import is_plain
 
 LINKS = 40  # as the kernel: then ELOOP
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/sys", "/nix")
@@ -111,13 +115,32 @@ def contained(launch: Launch, target: str) -> str:
 
 
 def translate(launch: Launch, text: str) -> str:
-    """Replace the container's own paths in a text by the host's: whole components, and never within a host path."""
-    table = {posixpath.normpath(mount.target): mount.source for mount in launch.mounts if mount.target != "/"}
-    for path in ("/tmp", *launch.paths):
-        table.setdefault(posixpath.normpath(path), launch.root / path.strip("/"))
-    kept = [str(launch.root), *(str(mount.source) for mount in launch.mounts), *host_binds(), sys.prefix]
+    """Replace the container's own paths in a text by the host's: whole components, and never within a host path.
+
+    Raises LabError where a host path can't be said in a text.
+    """
+    table = {
+        posixpath.normpath(mount.target): said(launch, mount.source) for mount in launch.mounts if mount.target != "/"
+    }
+    for path in ("/tmp", *launch.paths):  # what is special in these was so in the text, too
+        table.setdefault(posixpath.normpath(path), said(launch, launch.root) + "/" + path.strip("/"))
+    kept = [said(launch, launch.root), *table.values(), *host_binds(), sys.prefix]
     kept = [path for path in kept if path not in table]
-    return pattern(tuple(sorted(table)), tuple(kept)).sub(lambda match: str(table.get(match[0], match[0])), text)
+    return pattern(tuple(sorted(table)), tuple(kept)).sub(lambda match: table.get(match[0], match[0]), text)
+
+
+def said(launch: Launch, place: Path) -> str:
+    """A host path as it may stand in any text: where it isn't plain (a volume's subPath, say), a link beside the root."""
+    if is_plain(place):
+        return str(place)
+    link = launch.root.parent / "links" / hashlib.sha256(os.fsencode(place)).hexdigest()[:12]
+    if not is_plain(link):
+        hint = "have the cluster's folder at a path of letters, digits and . _ - + @ (LABKIT_HOME)"
+        raise LabError(f"{place} can't be named in a program's text", hint)
+    link.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(place)
+    return str(link)
 
 
 @functools.lru_cache(maxsize=64)

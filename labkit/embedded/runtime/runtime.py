@@ -20,6 +20,7 @@ from pathlib import Path
 from labkit import paths as lab
 from labkit.embedded.runtime import archive, limits, paths
 from labkit.embedded.runtime.launch import Launch, Process, SpawnError, may_fork
+from labkit.errors import LabError
 from labkit.warm.client import AsyncParent
 from labkit.warm.spawn import Spawn, environment
 
@@ -205,7 +206,13 @@ class Runtime:
         return inside
 
     def translated(self, launch: Launch, warm: bool) -> Spawn:
-        """The launch in the host's paths."""
+        """The launch in the host's paths. Raises SpawnError where there is a path that can't be said."""
+        try:
+            return self.in_host_paths(launch, warm)
+        except LabError as error:
+            raise SpawnError(str(error)) from error
+
+    def in_host_paths(self, launch: Launch, warm: bool) -> Spawn:
         env = {name: self.translate(launch, value) for name, value in launch.env.items()}
         home = self.host_path(launch, launch.env.get("HOME") or "/")
         cwd = self.host_path(launch, launch.cwd or "/")
@@ -213,7 +220,7 @@ class Runtime:
             if not folder.exists():
                 folder.mkdir(parents=True)
         link_caches(home)
-        env |= {"HOME": str(home), "TMPDIR": str(launch.root / "tmp")}
+        env |= {"HOME": paths.said(launch, home), "TMPDIR": self.translate(launch, "/tmp")}
         return Spawn([self.translate(launch, word) for word in launch.argv], env, str(cwd), warm, launch.tty)
 
     async def spawn(self, parent: AsyncParent, spawn: Spawn, launch: Launch, stdin: bool) -> Process:

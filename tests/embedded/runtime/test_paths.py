@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import glob
 import os
+import shlex
+import shutil
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from labkit.embedded.runtime.launch import Launch, Mount
 from labkit.embedded.runtime.paths import host_path, translate
 from labkit.errors import LabError
+from labkit.paths import ClusterFolder, settle
 
 
 @pytest.fixture
@@ -106,6 +113,38 @@ def test_whole_components_are_translated_and_nothing_else(launch: Launch, tmp_pa
     same = ["/tmpfile", "/tmp.bak", "/tmp-1", "x/tmp", "./tmp", "~/tmp", "$HOME/tmp", "${A}/tmp", "/var/tmp", "/tmp~"]
     for text in (*same, f"{tmp}/a", f"cat {data}/tmp/x", "s3://bucket/tmp/x", "http://host/mnt/data"):
         assert translate(launch, text) == text
+
+
+def test_what_replaces_a_path_means_nothing_to_a_shell_or_is_refused(launch: Launch, tmp_path: Path) -> None:
+    mount = Mount(tmp_path / "data" / "a b;c", "/sub")
+    mount.source.mkdir()
+    words = translate(replace(launch, mounts=(mount,)), "rm -rf /sub/x").split(" ")
+    assert len(words) == 3
+    assert Path(words[2]).parent.resolve() == mount.source
+    with pytest.raises(LabError, match="can't be named in a program's text"):
+        translate(replace(launch, root=tmp_path / "my disk" / "root"), "rm -rf /tmp/x")
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=30))
+def test_whatever_a_home_is_called_a_translated_path_is_one_word(name: str) -> None:
+    assume(name not in (".", "..") and len(name.encode()) < 200)
+    with tempfile.TemporaryDirectory() as base:
+        folder = ClusterFolder(Path(base, name, "clusters", "c"))
+        folder.root.mkdir(parents=True)
+        try:
+            settle(folder, translated=True)
+            root = folder.pods.resolve() / "uid" / "containers" / "main" / "root"
+            launch = Launch([], {}, "/", root, (Mount(folder.volumes.resolve() / "ns" / "claim", "/data"),))
+            root.mkdir(parents=True)
+            for path, place in (("/tmp/x", root / "tmp/x"), ("/data/x", folder.volumes / "ns/claim/x")):
+                text = translate(launch, path)
+                assert [text] == shlex.split(text) == [shlex.quote(text)] == [glob.escape(text)]
+                assert ast.literal_eval(f"b'{text}'").decode() == text % () == text.format() == text
+                assert Path(text).parent.parent.resolve() == place.parent.parent.resolve()
+                assert os.path.realpath(text) == text
+        finally:
+            shutil.rmtree(folder.plain, ignore_errors=True)
 
 
 @given(st.text(alphabet="/tmpnda =:'\"\n.x", max_size=60))
