@@ -2,6 +2,9 @@
 
 Who only asks who is alive takes the lock shared, for a moment, so that a refusal of the exclusive one says nothing yet:
 where a shared one is still to be had, only askers are there, and it is tried again.
+
+A cluster that must not outlive somebody (a run of notebooks) finds the file that he keeps locked in LIFELINE: the kernel
+frees it however he ends, so that no SIGKILL makes the cluster an orphan.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import IO
 
 from labkit.errors import LabError
 
+LIFELINE = "LABKIT_LIFELINE"  # read by the kubelet when it starts
 AGAIN, PATIENCE = 0.01, 10.0  # seconds between two attempts, and for all of them
 
 

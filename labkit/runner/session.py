@@ -13,21 +13,21 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
 import yaml
 
 from labkit import client, cluster, namespaces, paths
 from labkit import nodes as machines
+from labkit.embedded.lock import LIFELINE
 from labkit.errors import LabError
+from labkit.runner import lifeline
+from labkit.runner.lifeline import MARK
 
-MARK = "LABKIT_RUN"
 LAST_WORDS = 30  # lines of the logs of a cluster that can't start
-PATIENCE = 1.0  # seconds that a process may take to end by itself after the cluster has
 
 
 class Session:
@@ -56,10 +56,12 @@ class Session:
         self._before: dict[str, str | None] = {}
 
     def __enter__(self) -> Session:
-        self._folder = tempfile.TemporaryDirectory(prefix="labkit-run-", ignore_cleanup_errors=True)
+        lifeline.sweep()
+        self._folder = tempfile.TemporaryDirectory(prefix=lifeline.PREFIX, ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
         changes = {MARK: self.id} | ({"LABKIT_HOME": str(self.folder / "home")} if self.own else {})
-        self._before = {k: os.environ.get(k) for k in (*changes, "KUBECONFIG", "LABKIT_CLUSTER")}
+        self._before = {k: os.environ.get(k) for k in (*changes, "KUBECONFIG", "LABKIT_CLUSTER", LIFELINE)}
+        self._lifeline = lifeline.hold(self.folder, lifeline.Owner(self.id, self.own))
         os.environ.update(changes, LABKIT_CLUSTER=self.name)
         return self
 
@@ -114,19 +116,9 @@ class Session:
 
     def end_leftovers(self, of: str = "") -> None:
         """End, and note, what the run has left behind: with "/" what its notebooks have."""
-        self._purge_clusters()
-        self.left_behind += end_leftovers(self.id + of)
-
-    def _purge_clusters(self) -> None:
-        """Delete, and note, the clusters that notebooks made and did not delete."""
         for notebook, home in self._homes.items():
-            with _set({"LABKIT_HOME": str(home)}):
-                for root in sorted(paths.cluster("any").root.parent.glob("*")):
-                    if root.is_symlink() or not root.is_dir():
-                        continue
-                    self.left_behind.append(f"cluster {root.name} of {notebook}")
-                    with contextlib.suppress(LabError):  # its processes are found by their mark
-                        cluster.down(root.name, purge=True)
+            self.left_behind += [f"cluster {name} of {notebook}" for name in lifeline.purge_clusters(home)]
+        self.left_behind += lifeline.end_leftovers(self.id + of)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -138,46 +130,12 @@ class Session:
                 for namespace in self._namespaces:
                     client.remove("namespace", namespace)
         finally:
-            _restore(self._before)
+            lifeline.restore(self._before)
             self.end_leftovers()
             self._folder.cleanup()
-
-
-@contextlib.contextmanager
-def _set(changes: dict[str, str]) -> Iterator[None]:
-    """The environment with some changes, for a while."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        _restore(before)
-
-
-def _restore(before: dict[str, str | None]) -> None:
-    for name, value in before.items():
-        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+            self._lifeline.close()
 
 
 def namespace_of(notebook: str) -> str:
     """A namespace's name from a notebook's: lower-case letters, digits, dashes, 50 at most."""
     return "nb-" + re.sub(r"[^a-z0-9]+", "-", notebook.lower()).strip("-")[:47].strip("-")
-
-
-def end_leftovers(mark: str) -> list[str]:
-    """End every process whose mark begins like this, this one and its parents aside; their command lines.
-
-    Who is ending already gets a moment to do so: only what stays was left behind.
-    """
-    mine = {os.getpid()} | {p.pid for p in psutil.Process().parents()}
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.pid not in mine and process.environ().get(MARK, "").startswith(mark):
-                found.append(process)
-    _, left = psutil.wait_procs(found, timeout=PATIENCE)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left, timeout=5)
-    return [f"pid {p.pid}: {' '.join(p.info['cmdline'] or [])[:200]}" for p in left]

@@ -8,5 +8,6 @@ input, with everything set as `python` would set it. When the socket closes, the
 Linux the kernel does it even when the parent can't.
 
 `wire` is the protocol, `parent` the loop, `child` what happens between fork and program, `python` the interpreter that a
-warm child becomes, `reread` what it must not have of its parent's environment; `spawn`, `client` and `sync` are what others use: with an event loop, and without one.
+warm child becomes, `reread` what it must not have of its parent's environment; `spawn`, `client` and `sync` are what
+others use: with an event loop, and without one.
 """

@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ from xml.etree import ElementTree
 import nbformat
 import psutil
 import pytest
+from processes import wait_until_gone
 
 from labkit import client, cluster
+from labkit.runner import lifeline
 from labkit.runner.report import OUTCOMES
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
@@ -64,6 +67,17 @@ def command(*words: object) -> list[str]:
 
 def labkit(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*words), capture_output=True, text=True, timeout=110)
+
+
+def until_there(file: Path, words: list[str]) -> subprocess.Popen[bytes]:
+    """The program, once it has made the file."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 80
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # a file of another process
+    return process
 
 
 def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Path) -> None:
@@ -215,11 +229,7 @@ def test_a_run_that_is_ended_leaves_a_report_and_nothing_else(tmp_path: Path, nu
     started = tmp_path / "started"
     notebook(books, "a", f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep(100)")
     notebook(books, "b", "pass")
-    process = subprocess.Popen(command(books, "--out", tmp_path / "out", "--jobs", "1"), stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not started.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # a file of another process
+    process = until_there(started, command(books, "--out", tmp_path / "out", "--jobs", "1"))
     process.send_signal(number)
     process.communicate(timeout=40)
     assert process.returncode == 130
@@ -228,6 +238,43 @@ def test_a_run_that_is_ended_leaves_a_report_and_nothing_else(tmp_path: Path, nu
     assert report["left_behind"] == []
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
     assert suite.get("skipped") == "2"
+
+
+LONG_POD = """
+import labkit.client as c
+from labkit import cluster
+main = {'name': 'main', 'image': 'busybox', 'command': ['sleep', SECONDS]}
+c.apply({'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'long'}, 'spec': {'containers': [main]}})
+c.wait('pod', 'long', lambda pod: pod['status'].get('phase') == 'Running')
+"""
+
+
+@pytest.mark.parametrize("portable", ["0", "1"], ids=["forked", "started"])
+def test_what_a_run_that_is_killed_has_left_ends_by_itself_and_the_next_run_deletes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portable: str
+) -> None:
+    """In the middle of a notebook that has a pod, and a cluster of its own."""
+    monkeypatch.setenv("LABKIT_PORTABLE", portable)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    started = tmp_path / "started"
+    ready = f"cluster.up('spare')\nopen({str(started)!r}, 'w').close()\nimport time\ntime.sleep(1000)"
+    seconds = str(os.getpid() + 10_000_000)  # a command that no other process has
+    book = notebook(tmp_path / "books", "a", f"SECONDS = {seconds!r}", LONG_POD, ready)
+    run = until_there(started, command(book, "--out", tmp_path / "out"))
+    (folder,) = tmp_path.glob("labkit-run-*")
+    started_by_it = {p.pid: " ".join(p.cmdline()) for p in psutil.Process(run.pid).children(recursive=True)}
+    for words, count in (("kubelet --home", 2), ("server --home", 2), (f"sleep {seconds}", 1)):
+        assert len([w for w in started_by_it.values() if words in w]) == count, started_by_it
+
+    run.kill()
+    run.communicate(timeout=10)
+    wait_until_gone(started_by_it, 30)
+    assert folder.exists()
+
+    ended = labkit(notebook(tmp_path / "books", "b", "pass"), "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stdout
+    assert f"{folder}: what a run that was killed had left is deleted" in ended.stderr
+    assert not list(tmp_path.glob("labkit-run-*"))
 
 
 def test_on_a_cluster_that_runs_a_run_leaves_no_namespace(tmp_path: Path) -> None:
@@ -282,6 +329,30 @@ def test_an_unknown_scale_is_told_which_there_are(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "LabError: SCALE is 'huge', which is no scale of this notebook\n  hint: set it to ci, class" in ended.stdout
     assert ended.stdout.splitlines()[-2].startswith("1 error in ")
+
+
+def test_a_run_that_is_killed_on_a_cluster_that_runs_leaves_no_namespace_after_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what this process has read of it before
+    kubeconfig = cluster.up("mine")["kubeconfig"]
+    try:
+        started = tmp_path / "started"
+        ready = f"open({str(started)!r}, 'w').close()\nimport time\ntime.sleep(1000)"
+        book = notebook(tmp_path / "books", "a", "SECONDS = '100'", LONG_POD, ready)
+        run = until_there(started, command(book, "--out", tmp_path / "out", "--cluster", "mine"))
+        run.kill()
+        run.communicate(timeout=10)
+        assert cluster.status("mine")["state"] == "running", "it does not live by the run"
+        monkeypatch.setenv("KUBECONFIG", kubeconfig)
+        assert [n for n in client.listing("namespace") if n["metadata"]["name"].startswith("nb-a-")]
+        assert len(lifeline.sweep()) == 1
+        left = [n for n in client.listing("namespace") if n["metadata"]["name"].startswith("nb-a-")]
+        assert all("deletionTimestamp" in n["metadata"] for n in left)
+        assert not list(tmp_path.glob("labkit-run-*"))
+    finally:
+        cluster.down("mine", purge=True)
 
 
 def test_a_terminal_gets_a_bar_with_the_time_that_is_left(tmp_path: Path) -> None:
