@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import socket
 from pathlib import Path
@@ -91,7 +90,7 @@ def few_watches(proc: Path = PROC) -> str:
 
 def _limit(proc: Path, name: str) -> int | None:
     path = proc / name
-    return int(path.read_text()) if platform.system() == "Linux" and path.exists() else None
+    return int(path.read_text()) if path.exists() else None  # only Linux has it
 
 
 def cgroups(info: dict[str, Any], minor: str) -> None:
