@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-NEWNS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000
 MADV_DONTNEED = 4
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -44,6 +44,11 @@ def die_with_parent() -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_hostname(name: str) -> None:
+    data = os.fsencode(name)
+    check(libc().sethostname(data, ctypes.c_size_t(len(data))), f"sethostname {name}")
 
 
 def unshare(flags: int) -> None:

@@ -21,10 +21,17 @@ log = logging.getLogger("kubelet")
 
 
 class Inline:
-    """A coroutine in the place of a process: ends with the code and the termination message that it returns."""
+    """A coroutine in the place of a process: ends with the code and the termination message that it returns.
 
-    def __init__(self, container: Container, call: Callable[[], Awaitable[Any]]) -> None:
-        self.container, self.started = container, time.time()
+    KILL cancels it. TERM does so with `on_term` as its end; without one it goes on, since what it waits for has got a TERM
+    of its own.
+    """
+
+    def __init__(
+        self, container: Container, call: Callable[[], Awaitable[Any]], on_term: tuple[int, str] | None
+    ) -> None:
+        self.container, self.started, self.on_term = container, time.time(), on_term
+        self._cancelled = (128 + signals.SIGKILL, "")
         self._task = asyncio.ensure_future(self._run(call))
 
     async def _run(self, call: Callable[[], Awaitable[Any]]) -> Exit:
@@ -33,7 +40,7 @@ class Inline:
             outcome = await call()
             code, message = outcome.code, outcome.message
         except asyncio.CancelledError:
-            code = 128 + signals.SIGTERM
+            code, message = self._cancelled
         except Exception as error:
             log.exception("the executor of %s failed", self.container.name)
             code, message = 1, f"{type(error).__name__}: {error}"
@@ -44,11 +51,15 @@ class Inline:
     async def wait(self) -> Exit:
         await asyncio.wait([self._task])
         if self._task.cancelled():  # before its first step
-            return Exit(128 + signals.SIGTERM, None, self.started, time.time())
+            return Exit(self._cancelled[0], None, self.started, time.time())
         return self._task.result()
 
     def kill(self, signal: int) -> None:
-        self._task.cancel()
+        if signal == signals.SIGKILL:
+            self._task.cancel()
+        elif self.on_term:
+            self._cancelled = self.on_term
+            self._task.cancel()
 
 
 def executor(container: Container) -> Inline:
@@ -56,7 +67,8 @@ def executor(container: Container) -> Inline:
     from labkit.embedded.kubelet.lent import Files
 
     pod = container.pod
-    return Inline(container, lambda: argo.run(pod.object, container.name, Files(pod)))
+    on_term = None if container.name == "wait" else argo.TERMINATED
+    return Inline(container, lambda: argo.run(pod.object, container.name, Files(pod)), on_term)
 
 
 BUILTIN: dict[str, Callable[[Container], Inline]] = {"executor": executor}

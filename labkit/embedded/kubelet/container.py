@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 DRAIN = 1.0  # seconds that a pipe may stay open after its program has ended
+HOSTS = "/etc/hosts"
 MESSAGE = "termination-log"  # the file of the termination message
 LEAST_GRACE = 2.0  # seconds between TERM and KILL when a preStop hook has used up the grace period
 PULL = 1.0  # seconds between ErrImagePull and ImagePullBackOff
@@ -78,7 +79,9 @@ class Container:
 
     def mounts(self, variables: dict[str, str]) -> tuple[Mount, ...]:
         path = self.spec.get("terminationMessagePath") or "/dev/termination-log"
-        return (*volumes.mounts(self.spec, self.pod.volumes, variables), Mount(self.folder / MESSAGE, path))
+        found = volumes.mounts(self.spec, self.pod.volumes, variables)
+        hosts = () if any(mount.target.rstrip("/") in ("/etc", HOSTS) for mount in found) else self.pod.hosts()
+        return (*found, *hosts, Mount(self.folder / MESSAGE, path))
 
     def launch(self, variables: dict[str, str], argv: list[str], cwd: str = "/", warm: bool = False) -> Launch:
         return Launch(
@@ -92,6 +95,7 @@ class Container:
             stdin=bool(self.spec.get("stdin")),
             tty=bool(self.spec.get("tty")),
             paths=_with_parents(task.paths(self.pod.object)),
+            hostname=env.hostname(self.pod.object),
         )
 
     def prepare(self) -> None:

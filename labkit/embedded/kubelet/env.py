@@ -18,6 +18,7 @@ from typing import Any
 from labkit.embedded import quantity
 
 Object = dict[str, Any]
+HOSTNAME = 63  # characters at most
 
 
 class ConfigError(Exception):
@@ -191,11 +192,18 @@ def _env_from(container: Object, sources: Sources) -> dict[str, str]:
     return out
 
 
+def hostname(pod: Object) -> str:
+    """What the pod's containers take for their host's name."""
+    spec = pod["spec"]
+    name = (spec.get("hostNetwork") and spec.get("nodeName")) or spec.get("hostname") or pod["metadata"]["name"]
+    return str(name)[:HOSTNAME].rstrip("-.")
+
+
 def build(pod: Object, container: Object, image: Mapping[str, str], sources: Sources) -> dict[str, str]:
     """The whole environment of `container`; ConfigError where a ConfigMap, Secret or key is missing."""
     links = pod["spec"].get("enableServiceLinks")
     services = service_variables(sources.services, links is None or links)
-    base = {"HOSTNAME": pod["spec"].get("hostname") or pod["metadata"]["name"], **port_variables(container)}
+    base = {"HOSTNAME": hostname(pod), **port_variables(container)}
     out = _env_from(container, sources)
     for variable in container.get("env") or ():
         if source := variable.get("valueFrom"):

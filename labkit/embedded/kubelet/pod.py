@@ -13,13 +13,15 @@ import json
 import logging
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.embedded.kubelet import env, status, volumes
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.client import Refused, Unreachable
-from labkit.embedded.kubelet.container import Container
+from labkit.embedded.kubelet.container import HOSTS, Container
 from labkit.embedded.kubelet.status import Verdict
+from labkit.embedded.runtime.launch import Mount
 
 if TYPE_CHECKING:
     from labkit.embedded.kubelet.host import Host
@@ -96,6 +98,21 @@ class Pod:
                 await self.stopping.wait()
         return self.stopping.is_set()
 
+    def hosts(self) -> tuple[Mount, ...]:
+        """/etc/hosts: this machine's, which is the network's that pods share, and the pod itself. Where paths are translated
+        it is this machine's alone, since the resolver is told no paths."""
+        file = self.folder / "hosts"
+        return (Mount(file, HOSTS),) if file.exists() else ()
+
+    def _write_hosts(self) -> None:
+        if self.kubelet.runtime.isolation == "none":
+            return
+        with contextlib.suppress(OSError, UnicodeError):
+            known, name, domain = Path(HOSTS).read_text(), env.hostname(self.object), self.spec.get("subdomain")
+            full = f"{name}.{domain}.{self.object['metadata']['namespace']}.svc.cluster.local\t" if domain else ""
+            words = "# Kubernetes-managed hosts file (host network).\n"
+            (self.folder / "hosts").write_text(f"{words}{known}\n{status.ADDRESS}\t{full}{name}\n")
+
     async def token(self, refused: str = "") -> str:
         """A token of the pod's service account, for what the kubelet does in its name."""
         return await self.kubelet.account_token(self.object, refused)
@@ -146,6 +163,7 @@ class Pod:
             try:
                 for container in self.containers:
                     container.prepare()
+                self._write_hosts()
                 self.volumes, self.sources = await asyncio.gather(
                     volumes.set_up(self.kubelet.api, self.kubelet.home.root, self.object, self.folder),
                     self._sources(),

@@ -53,6 +53,7 @@ class Launch:
     stdin: bool = False  # keep standard input open as a pipe
     tty: bool = False
     paths: tuple[str, ...] = ()
+    hostname: str = ""  # the host's where it is empty, or without namespaces
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""A container of its own for a forked child: mount, pid and ipc namespaces, no capabilities.
+"""A container of its own for a forked child: mount, pid, ipc and UTS namespaces, no capabilities.
 
 `enter` is called in the child, which was forked as pid 1 of a pid namespace. It unshares the others, binds the host's
 system folders and the Python environment read-only, gives itself /proc, /dev and /dev/shm, mounts what it was told to,
@@ -36,8 +36,11 @@ FOLDERS = ("/home", "/mnt", "/root", "/run", "/srv", "/var/log", "/var/tmp")
 
 
 def enter(spec: dict[str, Any], link: Link) -> None:
-    """Isolate pid 1 of a new pid namespace; returns in the container's program. `spec`: root, binds, mounts, init, cwd."""
-    linux.unshare(linux.NEWNS | linux.NEWIPC)
+    """Isolate pid 1 of a new pid namespace; returns in the container's program. `spec`: root, binds, mounts, init, cwd,
+    hostname (the host's where it is empty), tty."""
+    linux.unshare(linux.NEWNS | linux.NEWIPC | linux.NEWUTS)
+    if spec["hostname"]:
+        linux.set_hostname(spec["hostname"])
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # the host's
     build(spec)
     pivot(spec["root"])
@@ -51,7 +54,7 @@ def enter(spec: dict[str, Any], link: Link) -> None:
 
 def join(spec: dict[str, Any], link: Link) -> None:
     """Become a process of the container that the process `spec["pid"]` runs in; forked into its pid namespace."""
-    for name, flag in (("ipc", linux.NEWIPC), ("mnt", linux.NEWNS)):
+    for name, flag in (("uts", linux.NEWUTS), ("ipc", linux.NEWIPC), ("mnt", linux.NEWNS)):
         linux.setns(f"/proc/{spec['pid']}/ns/{name}", flag)
     drop_privileges()
 
@@ -71,7 +74,7 @@ def build(spec: dict[str, Any]) -> None:
     for path in FOLDERS:
         place(root, path)
     mount("proc", place(root, "/proc"), NOSUID | NODEV | NOEXEC, "proc")
-    devices(root)
+    devices(root, spec["tty"])
     for source, target, read_only in mounts:
         bind(source, place(root, target, folder=os.path.isdir(source)), read_only)
 
@@ -142,11 +145,13 @@ def make(here: str, folder: bool, path: str) -> None:
         raise OSError(error.errno, f"mount {path}: {error.strerror}") from None
 
 
-def devices(root: str) -> None:
+def devices(root: str, tty: bool) -> None:
     dev = place(root, "/dev")
     mount("tmpfs", dev, NOSUID, "tmpfs", "mode=755,size=64k")
     for name in DEVICES:
         bind(f"/dev/{name}", place(root, f"/dev/{name}", folder=False), False)
+    if tty:  # the program's terminal, which is the starter's, has a name in here
+        bind(os.ttyname(0), place(root, "/dev/console", folder=False), False)
     for name, target in DEVICE_LINKS.items():
         os.symlink(target, f"{dev}/{name}")
     mount("devpts", place(root, "/dev/pts"), NOSUID | NOEXEC, "devpts", "newinstance,ptmxmode=0666,mode=620")

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import pty
+import struct
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,11 +35,12 @@ PRELOAD = (
     "tensorflow.python.distribute.parameter_server_strategy_v2",
 )
 IDLE = 3600.0
+TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441  # Linux: unlock a terminal, and open its other end without a path
 ENTER = "labkit.embedded.runtime.namespaces:enter"
 JOIN = "labkit.embedded.runtime.namespaces:join"
 ISOLATION = {
-    "root": "mount, pid and ipc namespaces",
-    "user": "mount, pid, ipc and user namespaces",
+    "root": "mount, pid, ipc and UTS namespaces",
+    "user": "mount, pid, ipc, UTS and user namespaces",
     "none": "translated paths",
 }
 
@@ -177,6 +180,8 @@ class Runtime:
                 ],
                 "init": launch.init,
                 "cwd": launch.cwd or "/",
+                "hostname": launch.hostname,
+                "tty": launch.tty,
             }
             spawn = Spawn(launch.argv, launch.env, launch.cwd or "/", warm, launch.tty, ENTER, spec, "new")
         return await self.spawn(parent, spawn, launch, launch.stdin)
@@ -200,7 +205,7 @@ class Runtime:
         else:
             place = str(process.pid)
             spawn = Spawn(argv, launch.env, launch.cwd or "/", False, tty, JOIN, {"pid": place}, place)
-        inside = await self.spawn(process.child.parent, spawn, launch, stdin)
+        inside = await self.spawn(process.child.parent, spawn, launch, stdin, process.pid)
         process.inside.append(inside)
         inside.child.exit.add_done_callback(lambda _: process.inside.remove(inside))
         return inside
@@ -223,8 +228,12 @@ class Runtime:
         env |= {"HOME": paths.said(launch, home), "TMPDIR": self.translate(launch, "/tmp")}
         return Spawn([self.translate(launch, word) for word in launch.argv], env, str(cwd), warm, launch.tty)
 
-    async def spawn(self, parent: AsyncParent, spawn: Spawn, launch: Launch, stdin: bool) -> Process:
-        ours, theirs = open_terminal() if launch.tty else open_pipes(stdin)
+    async def spawn(
+        self, parent: AsyncParent, spawn: Spawn, launch: Launch, stdin: bool, inside: int | None = None
+    ) -> Process:
+        """`inside` is the pid of a program in whose container it shall run."""
+        of = inside if self.isolation != "none" else None
+        ours, theirs = open_terminal(of) if launch.tty else open_pipes(stdin)
         try:
             child = await parent.spawn(spawn, theirs)
         except BaseException:
@@ -255,11 +264,25 @@ def open_pipes(stdin: bool) -> tuple[list[int | None], list[int]]:
     return [write_in, read_out, read_error], [read_in, write_out, write_error]
 
 
-def open_terminal() -> tuple[list[int | None], list[int]]:
-    ours, theirs = pty.openpty()
+def open_terminal(container: int | None = None) -> tuple[list[int | None], list[int]]:
+    """A new terminal: one of the container's own that the process `container` runs in, so that it has a name there."""
+    try:
+        ours, theirs = own_terminal(container) if container else pty.openpty()
+    except OSError:  # the process has ended, or may not be looked into
+        ours, theirs = pty.openpty()
     for fd in (ours, theirs):
         os.set_inheritable(fd, False)
     return [os.dup(ours), ours, None], [theirs, theirs, theirs]
+
+
+def own_terminal(container: int) -> tuple[int, int]:
+    ours = os.open(f"/proc/{container}/root/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    try:
+        fcntl.ioctl(ours, TIOCSPTLCK, struct.pack("i", 0))
+        return ours, fcntl.ioctl(ours, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        os.close(ours)
+        raise
 
 
 def link_caches(home: Path) -> None:

@@ -198,3 +198,22 @@ def test_following_a_log_ends_with_the_container(kube: Kube):
     kube.running("p")
     answer = kube.core.read_namespaced_pod_log("p", kube.namespace, follow=True, _preload_content=False)
     assert b"".join(answer.stream()) == b"1\n2\n3\n"
+
+
+NAME = "import os, socket; name = socket.gethostname(); print(os.environ['HOSTNAME'], name, socket.gethostbyname(name))"
+
+
+def test_a_pod_knows_its_own_name_and_address(kube: Kube):
+    command, env = ["python3", "-c", NAME], [{"name": "PYTHONHASHSEED", "value": "1"}]  # no need of a warm parent
+    long = "a" * 62 + "-b"
+    for name, more in (("one", {}), (long, {}), ("two", {"hostname": "other", "subdomain": "group"})):
+        kube.pod(name, command, "python:3", container={"env": env}, metadata={"labels": {}}, **more)
+    for name, expected in (("one", "one"), ("two", "other"), (long, "a" * 62)):
+        kube.ended(name)
+        variable, *known = kube.log(name).split()
+        assert variable == expected
+        assert known == [expected, "127.0.0.1"] or not isolated(kube)
+
+
+def isolated(kube: Kube) -> bool:
+    return "namespaces" in kube.core.read_node("labkit").metadata.annotations["labkit.dev/mechanisms"]

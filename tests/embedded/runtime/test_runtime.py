@@ -305,6 +305,31 @@ def test_memory_is_measured_over_the_whole_container(bench: Bench) -> None:
     assert limits.usage(process) == 0
 
 
+def test_a_container_has_a_name_of_its_own_and_the_host_keeps_its(bench: Bench) -> None:
+    isolated(bench)
+    before = os.uname().nodename
+    process = bench.begin(bench.make("echo $(uname -n); read line; uname -n", hostname="pod-1", stdin=True))
+    assert bench.end(bench.do(bench.runtime.exec(process, ["uname", "-n"], stdin=False))).out == "pod-1\n"
+    assert process.stdin is not None
+    os.write(process.stdin, b"\n")
+    process.close_stdin()
+    assert bench.end(process).out == "pod-1\npod-1\n"
+    assert bench.run("uname -n").out.strip() == before == os.uname().nodename
+
+
+def test_a_terminal_has_a_name_in_the_container(bench: Bench) -> None:
+    process = bench.begin(bench.make("tty; sleep 100", tty=True))
+    assert os.read(process.stdout, 1000).startswith(b"/dev/console" if bench.isolated else b"/dev/pts/")
+    inside = bench.do(bench.runtime.exec(process, ["sh", "-c", "tty; echo word > $(tty)"], tty=True))
+    words = read_terminal(inside.stdout).split()
+    assert words[0].startswith("/dev/pts/")
+    assert words[1:] == ["word"]
+    close(inside)
+    process.kill()
+    bench.do(process.wait())
+    close(process)
+
+
 def test_a_killed_parent_loses_its_containers_and_is_replaced(bench: Bench) -> None:
     process = bench.begin(bench.make("sleep 100 & sleep 100"))
     assert bench.runtime.plain is not None

@@ -102,6 +102,16 @@ def test_five_at_once_are_isolated_seeded_apart_and_share_memory(warm: Bench) ->
     assert max(used) < 200 << 20  # a TensorFlow process by itself takes twice that
 
 
+def test_forked_containers_have_names_of_their_own(warm: Bench) -> None:
+    if not warm.isolated:
+        pytest.skip("has no namespaces")
+    code = "import os, socket; print(socket.gethostname(), os.uname().nodename)"
+    for name in ("worker-0", "worker-1"):
+        process = warm.begin(warm.make(script(code), warm=True, hostname=name))
+        assert process.warm
+        assert warm.end(process).out == f"{name} {name}\n"
+
+
 def test_keras_fits_a_model_and_ends_well(warm: Bench) -> None:
     code = """
         import keras, numpy as np
