@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import SPACE
+from course import WORKFLOWS
 
 from labkit import cluster, paths
 from labkit.errors import LabError
@@ -105,6 +106,41 @@ def test_who_may_escalate_and_bind_needs_not_hold_what_he_gives(maker: Give, tmp
     maker_alone = tmp_path / "maker.kubeconfig"
     access.write(maker_alone, engine._context("maker", None))
     rights.check(Kube(maker_alone), SPACE)
+
+
+HELLO = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: greeting}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    container: {image: busybox, command: [echo, hello]}
+"""
+
+
+def test_who_has_just_what_is_asked_for_can_work(maker: Give, theirs: Path) -> None:
+    """From `up` to `down` with kubectl's verbs between them: nothing is used that was not asked for."""
+    maker([rule(right) for right in {*rights.used(), *rights.granted()}])
+    kube = Kube(Path(cluster.up("big", "existing", context="maker")["kubeconfig"]))
+    try:
+        kube("apply", "-f", str(WORKFLOWS / "claim.yaml"), "-f", str(WORKFLOWS / "hello-pod.yaml"))
+        kube("create", "-f", "-", input=HELLO)
+        kube("wait", "workflow/greeting", "--for=condition=Completed", "--timeout=60s")
+        assert kube("logs", "greeting", "-c", "main").strip() == "hello"
+        kube("scale", "deployment/artifact-store", "--replicas=2")
+        kube("rollout", "status", "deployment/artifact-store", "--timeout=60s")
+        assert kube("exec", "deployment/artifact-store", "--", "echo", "in it").strip() == "in it"
+        assert "artifact-store" in cluster.daemon_logs("big")
+        kube("delete", "workflow/greeting", "pod/hello", "pvc/labkit-data", "--wait=false")
+    finally:
+        cluster.down("big", purge=True)
+
+
+def rule(right: rights.Right) -> dict:
+    resource, _, group = right.resource.partition(".")
+    return {"apiGroups": [group], "resources": [resource], "verbs": [right.verb]}
 
 
 def test_a_namespace_that_is_not_there_is_made_by_an_administrator(
