@@ -7,19 +7,18 @@ notebooks at once as there are jobs; notebooks that measure time (`"exclusive": 
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import __version__, paths
+from labkit import paths
 from labkit.errors import LabError
+from labkit.runner import provenance
 from labkit.runner.notebooks import Source, check_parameters, find, typed
 from labkit.runner.progress import Progress
 from labkit.runner.report import CellError, Notebook, Report, by_outcome, summary
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from labkit.runner.execute import Deadline
     from labkit.runner.kernels import Nursery
     from labkit.runner.session import Session
-
-PACKAGES = ("tensorflow-cpu", "tensorflow", "kubernetes", "kubeflow-training", "argo-workflows", "kfp", "papermill")
 
 
 def run(
@@ -45,31 +42,32 @@ def run(
     cell_timeout: float = 600,
 ) -> Report:
     """Execute the notebooks of files and folders `given` and write `out`/{notebooks/, report.json, junit.xml,
-    report.html}. A notebook's failure is a result, not an error; LabError where a run can't begin. On SIGINT or SIGTERM
+    report.html}. A notebook's failure, be it that its file can't be read, is a result, not an error; LabError where a run
+    can't begin. On SIGINT or SIGTERM
     the report is written, with what did not end as not-run, and KeyboardInterrupt raised."""
     sources = find(given)
     values = {name: typed(value) for name, value in (parameters or {}).items()}
-    check_parameters(sources, values)
+    sound = [s for s in sources if not s.trouble]
+    if sound == sources:  # else it may be the broken one's
+        check_parameters(sources, values)
     folder = _folder(Path(out))
     started = time.monotonic()
 
     from labkit.runner.session import Session
 
     progress = Progress(sources)
-    report = Report([], engine=engine, versions=versions(), parameters=values)
-    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sources), nodes=nodes)
+    report = Report([], engine=engine, versions=provenance.versions(), hashes=provenance.hashes(), parameters=values)
+    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sound), nodes=nodes)
     work = _Work(session, folder, values, (cell_timeout, timeout), progress)
+    work.unreadable([s for s in sources if s.trouble])
     try:
-        with _terminable(), session, ThreadPoolExecutor(1) as helper:
-            starting = helper.submit(session.up, [s.name for s in sources])
-            with _nursery(folder, sources) as work.nursery:
-                starting.result()
-                work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
-                session.end_leftovers("/")  # before the kernels' parent ends, and everything below it
+        with _terminable():
+            if sound:
+                _execute(session, work, sound, jobs)
     except LabError as error:
         if not session.own:
             raise
-        work.infra(sources, error)
+        work.infra(sound, error)
     except KeyboardInterrupt:
         work.stop()
     finally:
@@ -87,6 +85,16 @@ def run(
     if work.stopped.is_set():
         raise KeyboardInterrupt
     return report
+
+
+def _execute(session: Session, work: _Work, sources: Sequence[Source], jobs: int) -> None:
+    """Run them in the session, of which the cluster and the kernels' parent start at the same time."""
+    with session, ThreadPoolExecutor(1) as helper:
+        starting = helper.submit(session.up, [s.name for s in sources])
+        with _nursery(work.folder, sources) as work.nursery:
+            starting.result()
+            work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
+            session.end_leftovers("/")  # before the kernels' parent ends, and everything below it
 
 
 @contextmanager
@@ -164,6 +172,13 @@ class _Work:
         """Every source's result, in the order given."""
         return [self.done.get(s.name) or Notebook(s.name, "not-run", 0.0, sha256=s.sha256) for s in sources]
 
+    def unreadable(self, sources: Sequence[Source]) -> None:
+        """What could not be read is an error of that notebook, and no reason not to run the others."""
+        for source in sources:
+            told = CellError(-1, "UnreadableNotebook", source.trouble)
+            self.done[source.name] = Notebook(source.name, "error", 0.0, error=told, sha256=source.sha256)
+            self.progress.finished(self.done[source.name])
+
     def infra(self, sources: Sequence[Source], error: LabError) -> None:
         """The cluster could not be had: so it is told of each notebook."""
         for source in sources:
@@ -196,14 +211,3 @@ class _Work:
             result.outcome, result.error = "not-run", CellError(-1, "Interrupted", "the run was ended")
         self.done[source.name] = result
         self.progress.finished(result)
-
-
-def versions() -> dict[str, str]:
-    """What ran: labkit, Python, the platform, and the packages that matter."""
-    found = {"labkit": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

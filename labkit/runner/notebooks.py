@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,13 @@ from typing import Any
 from labkit.errors import LabError
 from labkit.runner.swift import nbformat
 
+CONFLICT = b"<<<<<<< "  # how a line begins that git leaves where two changes of a file met
+
 
 @dataclass(frozen=True)
 class Source:
-    """A notebook to run. `parameters` are the names that its cell tagged `parameters` assigns."""
+    """A notebook to run. `parameters` are the names that its cell tagged `parameters` assigns. Of a file that can't be read
+    as a notebook `trouble` says why; there is nothing to run in it."""
 
     path: Path
     name: str
@@ -25,6 +30,7 @@ class Source:
     prewarm: bool  # its pods import TensorFlow: the cluster begins with that at once
     cells: int  # code cells
     sha256: str
+    trouble: str = ""
 
 
 def find(paths: Sequence[str | Path]) -> list[Source]:
@@ -40,11 +46,22 @@ def find(paths: Sequence[str | Path]) -> list[Source]:
             found[given] = None
         else:
             raise LabError(f"{given} is no notebook", "name .ipynb files or folders of them")
-    sources = [read(path) for path in found]
+    sources = [read_or_tell(path) for path in found]
     names = [s.name for s in sources]
     for twice in {n for n in names if names.count(n) > 1}:
         raise LabError(f"two notebooks are named {twice}", "run them one after another, or rename one")
     return sources
+
+
+def read_or_tell(path: Path) -> Source:
+    """Look into a notebook; what is wrong with its file is its `trouble`, and no other notebook's."""
+    try:
+        return read(path)
+    except LabError as error:
+        body = path.read_bytes() if path.is_file() and os.access(path, os.R_OK) else b""
+        nothing: frozenset[str] = frozenset()
+        sha256 = hashlib.sha256(body).hexdigest()
+        return Source(path.resolve(), path.stem, nothing, nothing, False, False, 0, sha256, trouble=str(error))
 
 
 def read(path: Path) -> Source:
@@ -53,10 +70,8 @@ def read(path: Path) -> Source:
         body = path.read_bytes()
         notebook = nbformat.reads(body.decode(), as_version=4)
         nbformat.validate(notebook)
-    except (OSError, UnicodeDecodeError, ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
-        raise LabError(
-            f"{path} can't be read as a notebook: {error}", "open it in JupyterLab and save it again"
-        ) from error
+    except Exception as error:  # of JSON that is no notebook nbformat says AttributeError, KeyError, TypeError, ...
+        raise LabError(f"{path} can't be read as a notebook: {_why(error, path)}", _remedy(error, path)) from error
     code = [c for c in notebook.cells if c.cell_type == "code"]
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     return Source(
@@ -69,6 +84,27 @@ def read(path: Path) -> Source:
         cells=len(code),
         sha256=hashlib.sha256(body).hexdigest(),
     )
+
+
+def _why(error: Exception, path: Path) -> str:
+    """In a line; for text that is no JSON the place where it ceases to be."""
+    if isinstance(error, nbformat.reader.NotJSONError):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError as place:
+            error = place
+    words = str(error).splitlines() or [type(error).__name__]
+    return error.strerror or words[0] if isinstance(error, OSError) else words[0]
+
+
+def _remedy(error: Exception, path: Path) -> str:
+    if isinstance(error, OSError):
+        return f"chmod u+r {path}"
+    if isinstance(error, nbformat.ValidationError):
+        return "open it in JupyterLab and save it again"
+    if any(line.startswith(CONFLICT) for line in path.read_bytes().splitlines()):
+        return f"it has a conflict of git's in it: git checkout --ours {path} (or --theirs)"
+    return f"take it anew from where it came from, such as by git checkout {path}; JupyterLab can't open it either"
 
 
 def parsed(source: str) -> ast.Module:

@@ -70,12 +70,13 @@ class Notebook:
 
 @dataclass
 class Report:
-    """A whole run."""
+    """A whole run. `versions` and `hashes` say what ran (runner/provenance.py)."""
 
     notebooks: list[Notebook]
     seconds: float = 0.0
     engine: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     left_behind: list[str] = field(default_factory=list)  # processes that outlived the run, and were ended
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
+import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -22,8 +25,8 @@ import psutil
 import pytest
 from processes import wait_until_gone
 
-from labkit import client, cluster
-from labkit.runner import lifeline
+from labkit import client, cluster, paths
+from labkit.runner import lifeline, provenance
 from labkit.runner.report import OUTCOMES
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
@@ -105,6 +108,9 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
     assert report["left_behind"] == []
     assert report["parameters"] == {"SCALE": "class"}
     assert report["versions"]["kubernetes"] == "30.1.0"
+    steps = hashlib.sha256((paths.kit() / "workflows" / "end-to-end.yaml").read_bytes()).hexdigest()
+    assert report["hashes"]["workflows/end-to-end.yaml"] == steps
+    assert re.fullmatch("[0-9a-f]{64}", report["hashes"]["labkit"])
     for each in report["notebooks"]:
         assert set(each) == {"name", "outcome", "seconds", "cells", "error", "sha256", "path"}
         assert each["outcome"] in OUTCOMES
@@ -125,6 +131,57 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
     assert "data:image/png;base64," in page
     good = nbformat.read(out / "notebooks" / "a-good.ipynb", 4)
     assert "".join(o.get("text", "") for c in good.cells for o in c.outputs).split() == ["nb-a-good", "1", "class"]
+
+
+def test_the_packages_hash_changes_with_a_name_or_a_byte_and_not_with_bytecode(tmp_path: Path) -> None:
+    def of(name: str, body: str) -> str:
+        provenance.of_package.cache_clear()
+        folder = tmp_path / f"{name}-{body}"
+        (folder / "__pycache__").mkdir(parents=True)
+        (folder / name).write_text(body)
+        (folder / "__pycache__" / "x.pyc").write_text(str(time.monotonic_ns()))
+        return provenance.of_package(folder)
+
+    assert of("a.py", "1") != of("b.py", "1")
+    assert of("c.py", "1") != of("c.py", "2")
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path / "a.py-1", again)
+    (again / "__pycache__" / "x.pyc").write_text("other")
+    assert provenance.of_package(again) == provenance.of_package(tmp_path / "a.py-1")
+
+
+MERGED = '{\n<<<<<<< HEAD\n "cells": [],\n=======\n "cells": [1],\n>>>>>>> b\n "nbformat": 4}'
+
+
+def test_a_notebook_that_cant_be_read_is_its_own_error_and_the_others_run(tmp_path: Path) -> None:
+    books = notebook(tmp_path / "books", "a-good", "print(SCALE)").parent
+    (books / "b-cut.ipynb").write_text((books / "a-good.ipynb").read_text()[:200])
+    (books / "c-merged.ipynb").write_text(MERGED)
+    (books / "d-text.ipynb").write_bytes(b"\xff\xfe")
+    (books / "e-other.ipynb").write_text('{"cells": 1, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    ended = labkit(books, "--out", tmp_path / "out", "-p", "SCALE", "class")
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines()[-1] == "1 passed, 4 failed"
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["notebooks"]
+    assert [n["outcome"] for n in told] == ["passed", "error", "error", "error", "error"]
+    words = [n["error"]["message"] for n in told[1:]]
+    for notebook_, message in zip("bcde", words, strict=True):
+        assert re.match(f"{books}/{notebook_}-[a-z]+.ipynb can't be read as a notebook: .+\n  hint: .+", message), (
+            message
+        )
+    assert "line " in words[0]
+    assert "git checkout --ours" in words[1]
+    suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    assert suite.get("errors") == "4"
+    assert f"{books}/b-cut.ipynb can't be read" in (tmp_path / "out" / "report.html").read_text().replace("&#39;", "'")
+
+
+def test_where_no_notebook_can_be_read_there_is_a_report_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_text("{")
+    ended = labkit(tmp_path / "a.ipynb", "--out", tmp_path / "out", "-p", "SCALE", "ci")
+    assert ended.returncode == 1
+    assert [n["outcome"] for n in json.loads((tmp_path / "out" / "report.json").read_text())["notebooks"]] == ["error"]
+    assert ElementTree.parse(tmp_path / "out" / "junit.xml").getroot().get("errors") == "1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""What ran: versions, and the hashes by which one finds whether it was the same as elsewhere.
+
+A version says little of a kit that is worked on. So the report has a hash of labkit's own files, and one of each file in
+`workflows/`, which its notebooks submit: what `sha256sum` says of it. Those of the notebooks stand with the notebooks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from labkit import __version__, paths
+
+PACKAGES = ("tensorflow-cpu", "tensorflow", "kubernetes", "kubeflow-training", "argo-workflows", "kfp", "papermill")
+WORKFLOWS = "workflows"
+
+
+def versions() -> dict[str, str]:
+    """Of labkit, Python, the platform, and the packages that matter."""
+    found = {"labkit": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hashes() -> dict[str, str]:
+    """`labkit` for the package, and `workflows/NAME` for each file there, where there are such."""
+    files = sorted((paths.kit() / WORKFLOWS).glob("*.yaml"))
+    return {"labkit": of_package(Path(__file__).parents[1])} | {f"{WORKFLOWS}/{f.name}": sha256(f) for f in files}
+
+
+@cache
+def of_package(folder: Path) -> str:
+    """One hash of all its files, by their names in it and what is in them; without bytecode."""
+    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and "__pycache__" not in f.parts]
+    lines = [f"{sha256(file)}  {file.relative_to(folder).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
