@@ -131,6 +131,9 @@ def _tell(op: Operation, phase: str | None, phases: dict[str, str | None]) -> No
         kind = events.NORMAL if good else events.WARNING
         events.record(op.store, op.workflow, kind, reason, words, component=COMPONENT)
     for id, node in op.nodes.items():
+        if (phases.get(id), node["phase"]) == ("Running", "Pending"):  # its pod is made again
+            words = f"Error node {node['name']}: {podstate.GONE}"
+            events.record(op.store, op.workflow, events.WARNING, "WorkflowNodeError", words, component=COMPONENT)
         if node["phase"] == phases.get(id) or not (completed(node) or node["phase"] == "Running"):
             continue
         kind = events.NORMAL if node["phase"] in ("Running", "Succeeded") else events.WARNING

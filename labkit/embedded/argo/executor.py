@@ -2,7 +2,8 @@
 `main` of a resource template.
 
 Mechanism. One coroutine for each container. It ends as Argo's program would: exit code 0, or 64 with the first error as
-termination message, from which the controller makes `Error (exit code 64): ...`. Cancelling it ends it.
+termination message, from which the controller makes `Error (exit code 64): ...`. Cancelling it ends it. At a TERM `init`
+and `main` end as TERMINATED; `wait` waits for main, which gets one, too.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from labkit.errors import LabError
 
 Object = dict[str, Any]
 
-__all__ = ["Files", "Outcome", "paths", "run"]
+__all__ = ["TERMINATED", "Files", "Outcome", "paths", "run"]
 
 log = logging.getLogger(__name__)
+TERMINATED = FAILED, "context canceled"
 
 
 async def init(task: Task) -> list[str]:

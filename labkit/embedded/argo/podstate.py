@@ -2,8 +2,10 @@
 
 Mechanism. `gather` finds the pods that are not done with (label `completed`), `assess` brings each one's node up to the
 pod's phase and the reported outputs. A node succeeds only when the outputs its template promises have arrived. A pod
-that is gone while its node runs is an error. Shutdown and the workflow's deadline end pods here as well, by the pod's
-own deadline, so that its logs stay.
+that ends because it is deleted has failed. One that is gone while its node runs (its machine failed, or it was deleted by
+force) is made again: Argo 3.7 takes no node for finished whose `wait` container has not reported, deleted or not. A
+resource template has no such container, and errs. Shutdown and the workflow's deadline end pods here as well, by the
+pod's own deadline, so that its logs stay.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Any
 from labkit.embedded.argo import memoize, names
 from labkit.embedded.argo import scope as scopes
 from labkit.embedded.argo.operation import Object, Operation, OperationError, completed, failed, fulfilled
+from labkit.embedded.argo.spec import SpecError, kind_of
 from labkit.embedded.resources import PODS, WORKFLOWTASKRESULTS
 from labkit.embedded.status import ApiError
 
 _WITH_PROGRESS = ("Pod", "Suspend")
-LATE = "Step exceeded its deadline"
+LATE, GONE = "Step exceeded its deadline", "pod deleted"
 
 
 def gather(op: Operation) -> None:
@@ -78,8 +81,21 @@ def assess(op: Operation) -> None:
     upsert_condition(op, {"type": "PodRunning", "status": "True" if running else "False"})
     for node in op.nodes.values():
         if node["type"] == "Pod" and node["phase"] == "Running" and node["id"] not in op.pods:
-            op.mark(node["name"], "Error", "pod deleted")
+            _vanished(op, node)
     _end_what_has_no_pod(op)
+
+
+def _vanished(op: Operation, node: Object) -> None:
+    """The pod is gone, and nobody can say how it ended."""
+    final = op.shutdown or op.past_deadline or _is_resource(op, node)
+    op.mark(node["name"], "Error" if final else "Pending", GONE)
+
+
+def _is_resource(op: Operation, node: Object) -> bool:
+    try:
+        return kind_of(op.templates.of_node(node)) == "resource"
+    except SpecError:  # of an inline template a node does not say where it stands
+        return False
 
 
 def upsert_condition(op: Operation, condition: Object) -> None:

@@ -2,7 +2,8 @@
 
 Mechanism. `run` is a loop: image, configuration, start, wait for the end, decide. Whatever waits in it (back-off, a
 missing image, a missing ConfigMap) waits for the pod's end as well, so that a pod that is deleted never waits for its
-delays. The state that the API shows is `self.state`; each change of it tells the pod, which writes the status.
+delays. The state that the API shows is `self.state`; each change of it tells the pod, which writes the status. A new
+image (`redefine`) ends the program and every wait: the next turn of the loop has it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Container:
         self.ended = asyncio.Event()  # has ended and will not be started again
         self.back_off = BackOff()
         self.out_of_memory = False
+        self._redefined = asyncio.Event()  # what runs, or is waited for, is of an older definition
+        self._again = False  # the next start is a restart
         self._pumps: list[pipes.Pump] = []
         self._probing: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
@@ -91,12 +94,30 @@ class Container:
             root=self.root,
             mounts=self.mounts(variables),
             warm=warm,
-            init=bool(self.pod.spec.get("shareProcessNamespace")),
+            # A workflow's programs have Argo's emissary above them, so that a TERM ends those that don't care for it.
+            init=bool(self.pod.spec.get("shareProcessNamespace")) or "ARGO_CONTAINER_NAME" in variables,
             stdin=bool(self.spec.get("stdin")),
             tty=bool(self.spec.get("tty")),
             paths=_with_parents(task.paths(self.pod.object)),
             hostname=env.hostname(self.pod.object),
         )
+
+    def redefine(self, spec: Object) -> None:
+        """The API's newest definition of the container: a pod that is there may get another image."""
+        before, self.spec = self.spec, spec
+        if spec["image"] == before["image"]:
+            return
+        self.back_off = BackOff()
+        self._redefined.set()
+        if self.kind != "init":
+            self._replace()
+
+    def _replace(self) -> None:
+        self.kill(self.pod.grace, f"Container {self.name} definition changed, will be restarted")
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait, but not longer than the pod shall live or the definition holds: True where the pod is being stopped."""
+        return await self.pod.pause(seconds, self._redefined)
 
     def prepare(self) -> None:
         """Make the container's folders, before anything of the pod starts."""
@@ -126,6 +147,7 @@ class Container:
             image = await self._image()
             if image is None:
                 return None
+            self._forbid_root(image)
             self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
             variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources)
             argv = self._argv(image, variables)
@@ -135,6 +157,7 @@ class Container:
             await self.pod.refresh()
             return None
         self.event("Normal", "Created", f"Created container: {self.name}")
+        self.state.restarts, self._again = self.state.restarts + self._again, False
         try:
             self.folder.joinpath(MESSAGE).write_bytes(b"")
             self.log = Log(self.log_path)
@@ -149,6 +172,8 @@ class Container:
         except SpawnError as error:
             self._could_not_start(str(error))
             return Exit(128, None, time.time(), time.time())
+        if self._redefined.is_set() and self.kind != "init":  # it was redefined before there was a process
+            self._replace()
         await self._has_begun()
         if self.pod.stopping.is_set() and self.kind != "sidecar":  # it was told to before there was a process
             self.kill(self.pod.grace)
@@ -156,9 +181,10 @@ class Container:
 
     async def _image(self) -> images.Image | None:
         """The image, or None after the wait that an unknown one costs."""
+        self._redefined.clear()
         name, policy = self.spec["image"], self.spec.get("imagePullPolicy", "IfNotPresent")
         try:
-            image = images.resolve(name, policy)
+            image = images.resolve(name, policy, task.is_executors(self.pod.object, self.name))
         except images.ImageError as error:
             if error.reason != "ErrImagePull":
                 first = "InspectFailed" if error.reason == "InvalidImageName" else error.reason
@@ -171,17 +197,28 @@ class Container:
             self.event("Warning", "Failed", error.message)
             self.event("Warning", "Failed", f"Error: {error.reason}")
             self._waiting(error.reason, error.message)
-            if not await self.pod.pause(PULL):
+            if not await self._pause(PULL) and not self._redefined.is_set():
                 words = images.back_off(name)
                 self.event("Normal", "BackOff", words)
                 self.event("Warning", "Failed", "Error: ImagePullBackOff")
                 self._waiting("ImagePullBackOff", words)
-                await self.pod.pause(wait)
+                await self._pause(wait)
             return None
         self.state.image, self.state.image_id = image.reference, image.id
         if image.note and not self.state.restarts:
             self.event("Normal", "StandIn", image.note)
         return image
+
+    def _forbid_root(self, image: images.Image) -> None:
+        """Programs run as whoever started the cluster, whatever the image says."""
+        contexts = (self.pod.spec.get("securityContext") or {}, self.spec.get("securityContext") or {})
+        wish = {name: value for context in contexts for name, value in context.items() if value is not None}
+        if wish.get("runAsNonRoot") and os.getuid() == 0 and image.kind not in builtin.BUILTIN:
+            own = "runAsUser" in wish
+            problem = "'s runAsUser breaks non-root policy" if own else " has runAsNonRoot and image will run as root"
+            meta = self.pod.object["metadata"]
+            where = f'"{meta["name"]}_{meta["namespace"]}({meta["uid"]})", container: {self.name}'
+            raise env.ConfigError(f"container{problem} (pod: {where})")
 
     def _argv(self, image: images.Image, variables: dict[str, str]) -> list[str]:
         command, arguments = self.spec.get("command"), self.spec.get("args")
@@ -193,7 +230,7 @@ class Container:
     async def _cannot(self, reason: str, message: str, words: str, event: str = "Failed") -> None:
         self._waiting(reason, message)
         self.event("Warning", event, words)
-        await self.pod.pause(self.pod.retry)
+        await self._pause(self.pod.retry)
 
     def _waiting(self, reason: str, message: str = "") -> None:
         self.state.state = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
@@ -299,11 +336,12 @@ class Container:
         self.state.started = False
         code = self.state.state["terminated"]["exitCode"]
         self.state.ready = self.kind == "init" and code == 0
-        again = self.policy == "Always" or (self.policy == "OnFailure" and code != 0)
+        redefined = self._redefined.is_set() and self.kind != "init"
+        again = redefined or self.policy == "Always" or (self.policy == "OnFailure" and code != 0)
         if not again or self.pod.stopping.is_set() or (self.kind == "sidecar" and self.pod.mains_ended):
             self.pod.changed(urgent=True)
             return True
-        wait = self.back_off.failed(ended.finished - ended.started)
+        wait = 0.0 if redefined else self.back_off.failed(ended.finished - ended.started)
         if wait > 0:
             self.state.last = self.state.state
             pod = self.pod.object["metadata"]
@@ -311,15 +349,17 @@ class Container:
             self._waiting("CrashLoopBackOff", f"back-off {_duration(wait)} restarting failed container={where}")
             where = f"{self.name} in pod {pod['name']}_{pod['namespace']}({pod['uid']})"
             self.event("Warning", "BackOff", f"Back-off restarting failed container {where}")
-            if await self.pod.pause(wait):
+            if await self._pause(wait):
                 self.state.state, self.state.last = self.state.last, {}
                 return True
         else:
             self.state.last = self.state.state
+            if redefined:  # not even a pod that never restarts is over
+                self.state.state = {"waiting": {"reason": "ContainerCreating"}}
         self.folder.joinpath(f"{self.state.restarts - 1}.log").unlink(
             missing_ok=True
         )  # this run's and the last one's stay
-        self.state.restarts += 1
+        self._again = True
         await asyncio.to_thread(shutil.rmtree, self.root, ignore_errors=True)
         self.prepare()
         return False

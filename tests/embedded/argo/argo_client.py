@@ -72,6 +72,15 @@ class Argo:
                     return workflow
         raise AssertionError(f"{name}: the watch ended")
 
+    def pod_runs(self, name: str, seconds: float = 15) -> None:
+        """Return once the pod runs."""
+        query = {"watch": "true", "fieldSelector": f"metadata.name={name}"}
+        with self.http.stream("GET", f"/api/v1/namespaces/{NAMESPACE}/pods", params=query, timeout=seconds) as events:
+            for line in events.iter_lines():
+                if json.loads(line)["object"].get("status", {}).get("phase") == "Running":
+                    return
+        raise AssertionError(f"{name}: the watch ended")
+
 
 def echo(name: str = "main", *words: str, **more: Any) -> dict:
     container = {"image": "busybox", "command": ["echo"], "args": list(words) or ["hello"]}

@@ -7,7 +7,7 @@ import json
 import pytest
 from play import Play, container, env, script, workflow
 
-from labkit.embedded.resources import PODS, WORKFLOWTASKRESULTS
+from labkit.embedded.resources import EVENTS, PODS, WORKFLOWS, WORKFLOWTASKRESULTS
 
 
 def test_a_container_becomes_a_pod_and_the_root_node() -> None:
@@ -108,14 +108,42 @@ def test_a_pods_own_message_comes_first() -> None:
     assert (play.phase, play.message) == ("Failed", words)
 
 
-def test_a_pod_that_vanishes_is_an_error() -> None:
-    play = Play(workflow(container()))
+def vanish(play: Play) -> None:
+    """The pod runs, and is gone: its machine failed, or somebody deleted it by force."""
     play.settle()
     play.start(play.pods()[0])
     play.settle()
     play.store.delete(PODS, "default", play.name, grace=0)
     play.settle()
+
+
+def test_a_pod_that_vanishes_is_made_again() -> None:
+    play = Play(workflow(container()))
+    vanish(play)
+    assert (play.phase, play.nodes[""]["phase"]) == ("Running", "Pending")
+    told = [(e["reason"], e["message"]) for e in play.store.list(EVENTS)]
+    assert ("WorkflowNodeError", f"Error node {play.name}: pod deleted") in told
+    play.end(play.pods()[0])
+    play.settle()
+    assert play.phase == "Succeeded"
+
+
+def test_of_a_resource_template_it_is_an_error() -> None:
+    made = {"action": "create", "manifest": "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"}
+    play = Play(workflow({"name": "main", "resource": made}))
+    vanish(play)
     assert (play.phase, play.message) == ("Error", "pod deleted")
+
+
+def test_so_it_is_where_nothing_may_start_any_more() -> None:
+    play = Play(workflow(container()))
+    play.settle()
+    play.start(play.pods()[0])
+    play.settle()
+    play.store.modify(WORKFLOWS, "default", play.name, lambda w: w["spec"].update(shutdown="Terminate"))
+    play.store.delete(PODS, "default", play.name, grace=0)
+    play.settle()
+    assert (play.nodes[""]["phase"], play.nodes[""]["message"]) == ("Error", "pod deleted")
 
 
 def test_a_node_succeeds_only_when_its_outputs_have_arrived() -> None:

@@ -230,6 +230,24 @@ def test_artifacts_are_kept_in_a_configured_s3_store(argo: Argo, tmp_path_factor
         store.stop()
 
 
+def test_a_step_whose_pod_is_deleted_has_failed_at_once(argo: Argo) -> None:
+    """A shell that is pid 1 would ignore the TERM for its 30 s of grace; below Argo's emissary it does not."""
+    sleeps = {"name": "main", "container": {"image": "busybox", "command": ["sh", "-c", "sleep 1000; echo done"]}}
+    never = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"generateName": "t-"}, "spec": {
+        "runPolicy": {"suspend": True}, "tfReplicaSpecs": {"Worker": {"template": {"spec": {
+            "containers": [{"name": "tensorflow", "image": "busybox"}]}}}}}}  # fmt: skip
+    made = {"action": "create", "successCondition": "status.succeeded > 0", "manifest": json.dumps(never)}
+    waits = {"name": "main", "resource": made}
+    names = {argo.submit([sleeps]): "main: Error (exit code 143)",
+             argo.submit([waits]): "main: Error (exit code 64): context canceled"}  # fmt: skip
+    for name in names:
+        argo.pod_runs(name)
+        argo.http.delete(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}").raise_for_status()
+    for name, message in names.items():
+        ended = argo.wait(name, seconds=15)["status"]
+        assert (ended["phase"], ended["message"]) == ("Failed", message)
+
+
 def test_without_a_role_workflows_fail_in_the_words_of_a_real_cluster(argo: Argo) -> None:
     argo.http.post("/api/v1/namespaces", json={"metadata": {"name": "bare"}}).raise_for_status()
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made"}}
