@@ -174,7 +174,7 @@ def watch_status(name: str) -> None:
             changed.wait()
             changed.clear()
             found = cluster.status(name)
-            head = [f"{found['name']}: {found['state']} {found['api']}"]
+            head = [f"{found['name']}: {found['state']} {found['api']}", *found["notes"]]
             head += [f"node {node}: {state}" for node, state in (found.get("nodes") or {}).items()]
             print("\033[2J\033[H" + "\n".join([*head, *_pod_lines()]), flush=True)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import __version__
-from labkit.embedded import machines, ready
+from labkit.embedded import exposed, machines, ready
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder, appended, own
 
@@ -334,7 +334,7 @@ def _delete_by_force(function: Any, path: str, _error: Any) -> None:
 
 def status(folder: ClusterFolder) -> dict[str, Any]:
     """What runs: `{name, engine, state, api, folder, daemons: {server: pid, kubelet: pid}, nodes: {name: running or stopped},
-    pods: {phase: count}, mechanisms}`; state is running, degraded (one of two processes, or a node without power),
+    pods: {phase: count}, mechanisms, notes}`; state is running, degraded (one of two processes, or a node without power),
     stopped or absent."""
     info = read_info(folder)
     daemons = {name: daemon(folder, name).pid for name in DAEMONS}
@@ -372,5 +372,7 @@ def _read_inside(folder: ClusterFolder) -> dict[str, Any]:
     with contextlib.closing(sqlite3.connect(f"file:{folder.database}?mode=ro", uri=True, timeout=2)) as database:
         pods = dict(database.execute(PHASES))
         node = database.execute("SELECT body FROM object WHERE resource='nodes'").fetchone()
+        notes = exposed.notes(database)
     annotations = json.loads(node[0])["metadata"].get("annotations", {}) if node else {}
-    return {"pods": pods, "mechanisms": json.loads(annotations.get("labkit.dev/mechanisms", "{}"))}
+    mechanisms = json.loads(annotations.get("labkit.dev/mechanisms", "{}"))
+    return {"pods": pods, "mechanisms": mechanisms, "notes": notes}
