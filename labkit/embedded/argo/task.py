@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+GROUP = "argoproj.io/"
 PREFIX = "workflows.argoproj.io/"
 MAIN = "main"
 FAILED = 64  # the exit code of Argo's executor when it can't do its work
@@ -99,6 +100,14 @@ class Task:
 
 
 STAGING = "/argo/staging"
+
+
+def is_executors(pod: Object, container: str) -> bool:
+    """Whether a container whose image is Argo's is one that the controller made, not a program of a user's."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    if not any(o.get("controller") and o["kind"] == "Workflow" and o["apiVersion"].startswith(GROUP) for o in owners):
+        return False
+    return container in ("init", "wait") or (container == MAIN and "resource" in _template(pod))
 
 
 def paths(pod: Object) -> tuple[str, ...]:

@@ -91,11 +91,12 @@ class Pod:
         if not self.hurried or self.gone:  # a machine without power says nothing
             self.kubelet.events.record(self.object, type, reason, message, container, kind)
 
-    async def pause(self, seconds: float) -> bool:
-        """Wait, but not longer than the pod shall live: True where it is being stopped."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
+    async def pause(self, seconds: float, unless: asyncio.Event | None = None) -> bool:
+        """Wait, but not longer than the pod shall live, or until `unless`: True where it is being stopped."""
+        events = [asyncio.create_task(event.wait()) for event in (self.stopping, unless) if event]
+        await asyncio.wait(events, timeout=seconds, return_when="FIRST_COMPLETED")
+        for event in events:
+            event.cancel()
         return self.stopping.is_set()
 
     def hosts(self) -> tuple[Mount, ...]:
@@ -252,6 +253,9 @@ class Pod:
         before, self.object = self.object, obj
         if obj["spec"].get("activeDeadlineSeconds") != before["spec"].get("activeDeadlineSeconds"):
             self._arm_deadline()
+        if obj["spec"] != before["spec"]:
+            for spec in env.all_containers(obj):
+                self.container(spec["name"]).redefine(spec)
         if any(obj["metadata"].get(kind) != before["metadata"].get(kind) for kind in ("labels", "annotations")):
             self.kubelet.background(self.rewrite_volumes())
         if obj["metadata"].get("deletionTimestamp"):

@@ -1,8 +1,9 @@
 """What an image's name means on this machine, where nothing is pulled.
 
 The lab image is the kit's own environment. A few small public images stand for the host's shell and Python, so that
-upstream's examples run; the executor image of Argo Workflows is built in. Any other image can't be had here, and its error
-says what to do. References are normalised as Docker does: `docker.io/library/` is implied, so is `:latest`.
+upstream's examples run; the executor image of Argo Workflows is built in, for the containers that its controller makes.
+Any other image can't be had here, and its error says what to do. References are normalised as Docker does:
+`docker.io/library/` is implied, so is `:latest`.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class ImageError(LabError):
         self.reason = reason
 
 
-def resolve(reference: str, pull_policy: str = "IfNotPresent") -> Image:
-    """The image behind a reference.
+def resolve(reference: str, pull_policy: str = "IfNotPresent", executor: bool = False) -> Image:
+    """The image behind a reference. With `executor` Argo's image is the executor that is built in, else one like others.
 
     Raises ImageError: InvalidImageName, ErrImageNeverPull (policy Never) or ErrImagePull; a kubelet repeats the last one
     as ImagePullBackOff with `back_off(reference)`.
@@ -71,7 +72,7 @@ def resolve(reference: str, pull_policy: str = "IfNotPresent") -> Image:
     registry, _, base = repository.rpartition("/")
     if registry in OFFICIAL and base in SHELLS:
         return image(name, "shell", cmd=(SHELLS[base],))
-    if repository.endswith("/" + EXECUTOR):
+    if executor and repository.endswith("/" + EXECUTOR):
         return image(name, "executor", entrypoint=("argoexec",))
     if pull_policy == "Never":
         text = f'Container image "{reference}" is not present with pull policy of Never'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import psutil
@@ -237,3 +238,57 @@ def test_an_ended_container_leaves_no_descriptor_whoever_still_holds_its_output(
 def test_the_node_renews_its_lease(home):
     api = client.CoordinationV1Api(config.new_client_from_config(str(home.kubeconfig)))
     assert api.read_namespaced_lease("labkit", "kube-node-lease").spec.holder_identity == "labkit"
+
+
+def set_image(kube: Kube, name: str, image: str) -> None:
+    kube.core.patch_namespaced_pod(name, kube.namespace, {"spec": {"containers": [{"name": "main", "image": image}]}})
+
+
+@pytest.mark.parametrize("policy", ["Always", "Never"])
+def test_a_new_image_restarts_the_container(kube: Kube, policy: str):
+    kube.pod("p", ["sh", "-c", "echo begun; sleep 60"], restartPolicy=policy)
+    before = container(kube.running("p"))
+    set_image(kube, "p", "alpine:3.20")
+    after = container(kube.until("p", lambda p: container(p)["restartCount"] and "running" in container(p)["state"]))
+    assert after["restartCount"] == 1
+    assert after["image"] == "docker.io/library/alpine:3.20"
+    assert after["lastState"]["terminated"]["containerID"] == before["containerID"]
+    assert kube.events("p", "Killing") == ["Container main definition changed, will be restarted"]
+    set_image(kube, "p", "nginx")
+    pod = kube.until("p", lambda p: "waiting" in container(p)["state"] and
+                     container(p)["state"]["waiting"]["reason"] == "ImagePullBackOff")  # fmt: skip
+    assert (phase(pod), container(pod)["restartCount"]) == ("Running", 1)
+    assert "terminated" in container(pod)["lastState"]
+    set_image(kube, "p", "busybox")
+    kube.until("p", lambda p: container(p)["restartCount"] == 2 and "running" in container(p)["state"], 5)
+    assert phase(kube.get("p")) == "Running"
+
+
+def test_a_wrong_image_that_is_put_right_is_not_waited_for(kube: Kube):
+    kube.pod("p", ["sleep", "60"], "buzybox")
+    kube.until("p", lambda p: container(p).get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff")
+    set_image(kube, "p", "busybox")
+    assert container(kube.running("p", 5))["restartCount"] == 0
+
+
+def test_a_container_that_must_not_be_root_isnt(kube: Kube):
+    kube.pod("p", ["true"], securityContext={"runAsNonRoot": True})
+    kube.pod(
+        "q", ["true"], securityContext={"runAsNonRoot": True}, container={"securityContext": {"runAsNonRoot": False}}
+    )
+    assert phase(kube.ended("q")) == "Succeeded"
+    if os.getuid():
+        assert phase(kube.ended("p")) == "Succeeded"
+        return
+    pod = kube.until("p", lambda p: container(p)["state"].get("waiting", {}).get("message"))
+    where = f'(pod: "p_{kube.namespace}({pod["metadata"]["uid"]})", container: main)'
+    message = f"container has runAsNonRoot and image will run as root {where}"
+    assert container(pod)["state"]["waiting"] == {"reason": "CreateContainerConfigError", "message": message}
+
+
+def test_the_executors_image_is_no_program_for_others(kube: Kube):
+    kube.pod("p", ["argoexec", "resource", "get"], "quay.io/argoproj/argoexec:v3.7.9")
+    pod = kube.until(
+        "p", lambda p: container(p).get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff"
+    )
+    assert "labkit up --engine kind" in container(pod)["state"]["waiting"]["message"]

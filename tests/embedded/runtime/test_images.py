@@ -30,10 +30,10 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
     ],
 )
 def test_known_images(reference: str, normal: str, kind: str) -> None:
-    image = resolve(reference)
+    image = resolve(reference, executor=kind == "executor")
     assert (image.reference, image.kind) == (normal, kind)
     assert image.id.startswith("sha256:")
-    assert image.id == resolve(reference).id
+    assert image.id == resolve(reference, executor=True).id
     assert image.warm == (kind in ("lab", "python"))
 
 
@@ -56,7 +56,8 @@ def test_another_python_stands_in_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["nginx", "gcr.io/a/busybox:1", "localhost:5000/lab:1", "me/python", "labkit/other"]
+    "reference",
+    ["nginx", "gcr.io/a/busybox:1", "localhost:5000/lab:1", "me/python", "labkit/other", "argoproj/argoexec"],
 )
 def test_an_unknown_image_says_what_to_do(reference: str) -> None:
     with pytest.raises(ImageError, match="does not pull images") as caught:
