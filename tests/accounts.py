@@ -11,6 +11,7 @@ from labkit.kind import access
 from labkit.kind.programs import Kube
 
 Rule = dict[str, list[str]]
+SPACE = "course"  # the namespace that they may work in
 
 
 def hand_out(admin: Kube, path: Path, namespace: str, *names: str) -> Path:

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from accounts import allow, hand_out
+from accounts import SPACE, allow, hand_out
 
 from labkit.kind.programs import Kube
-
-SPACE = "course"
 
 
 @pytest.fixture(scope="module")

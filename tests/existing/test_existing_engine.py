@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SPACE
+from accounts import SPACE
 
 from labkit import cluster
 from labkit.errors import LabError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SPACE
+from accounts import SPACE
 from course import WORKFLOWS
 
 from labkit import cluster, paths
