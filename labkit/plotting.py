@@ -82,6 +82,23 @@ def levels(found: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return {id: column + (last + 1 if at_exit(found[id]) else 0) for id, column in depth.items()}
 
 
+def places(found: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, float]]:
+    """Where each task is drawn: its column, and a height around 0. In a column who came after what lies above lies above,
+    so that few arrows cross; of equals who began first."""
+    depth = levels(found)
+    place: dict[str, tuple[int, float]] = {}
+
+    def order(id: str) -> tuple[float, str, str]:
+        before = [place[a][1] for a in found[id]["after"] if a in place]
+        above = sum(before) / len(before) if before else 0.0
+        return -above, found[id].get("startedAt") or "", found[id].get("displayName", "")
+
+    for column in sorted(set(depth.values())):
+        ids = sorted((id for id in found if depth[id] == column), key=order)
+        place |= {id: (column, (len(ids) - 1) / 2 - row) for row, id in enumerate(ids)}
+    return place
+
+
 def at_exit(node: Mapping[str, Any]) -> bool:
     """Whether a node belongs to the workflow's exit handler."""
     return ".onExit" in str(node.get("name", ""))
@@ -92,12 +109,8 @@ def workflow(object: Mapping[str, Any], axes: Axes) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     found = tasks(object)
-    depth = levels(found)
-    columns: dict[int, list[str]] = {}
-    for id in sorted(found, key=lambda i: (depth[i], found[i].get("startedAt") or "", found[i].get("displayName", ""))):
-        columns.setdefault(depth[id], []).append(id)
+    place = places(found)
     width, height = 0.88, 0.72
-    place = {id: (x, (len(ids) - 1) / 2 - row) for x, ids in columns.items() for row, id in enumerate(ids)}
     for id, node in found.items():
         x, y = place[id]
         for before in node["after"]:
@@ -122,9 +135,9 @@ def workflow(object: Mapping[str, Any], axes: Axes) -> None:
         words = label(node)
         size = 8 if words.count("\n") < 3 else 6.5  # four lines fill the box
         axes.text(x, y, words, ha="center", va="center", fontsize=size, color="white" if dark else "#24292f")
-    tallest = max((len(ids) for ids in columns.values()), default=1)
-    axes.set_xlim(-0.6, max(columns, default=0) + 0.6)
-    axes.set_ylim(-tallest / 2, tallest / 2)
+    top = max((y for _, y in place.values()), default=0) + 0.5
+    axes.set_xlim(-0.6, max((x for x, _ in place.values()), default=0) + 0.6)
+    axes.set_ylim(-top, top)
     axes.axis("off")
     status = object.get("status") or {}
     name = object.get("metadata", {}).get("name", "")

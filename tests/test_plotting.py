@@ -46,6 +46,22 @@ def test_virtual_nodes_are_contracted() -> None:
     assert plotting.levels(found) == {"a": 0, "b": 1, "c": 1, "d": 2}
 
 
+def test_arrows_of_two_lines_side_by_side_do_not_cross() -> None:
+    """Whichever of the later two began first."""
+    for first, second in (("1", "2"), ("2", "1")):
+        found = plotting.tasks(
+            workflow(
+                node("wf", "DAG", ("a", "b")),
+                node("a", children=("after-a",), startedAt="0"),
+                node("b", children=("after-b",), startedAt="0"),
+                node("after-a", startedAt=first),
+                node("after-b", startedAt=second),
+            )
+        )
+        heights = {id: y for id, (_, y) in plotting.places(found).items()}
+        assert heights["after-a"] == heights["a"] > heights["b"] == heights["after-b"]
+
+
 def test_a_retried_task_is_its_last_attempt() -> None:
     found = plotting.tasks(
         workflow(
