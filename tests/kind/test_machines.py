@@ -1,4 +1,5 @@
-"""Nodes as machines on a real cluster: three of a size, one of which fails while the end-to-end system is trained."""
+"""Nodes as machines on a real cluster: three of a size, one of which fails while the end-to-end system is trained, and a drill
+that the embedded cluster must pass in the same words."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import drill
 import pytest
 import yaml
 from course import WORKFLOWS, end_to_end
@@ -17,7 +19,7 @@ from labkit.errors import LabError
 from labkit.kind import engine
 from labkit.kind.programs import Kube
 
-NAME, SPACE = "machines", "drill"
+NAME, SPACE = "machines", "training"
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1800)]
 
@@ -84,6 +86,19 @@ def test_the_system_ends_well_though_a_machine_fails_while_it_is_trained(three: 
     node = json.loads(kube("get", "node", victim, "-o", "json"))
     assert not node["spec"].get("taints")
     cluster.up(NAME)  # what started anew on it is ready, too
+
+
+def test_both_engines_tell_the_same_of_nodes_that_are_closed_emptied_and_lost(
+    three: dict, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = drill.answers(paths.cluster(NAME), engine)
+    embedded = cluster.up("beside", "embedded", nodes=3, node_cpus=1, node_memory="5Gi")
+    monkeypatch.setenv("KUBECONFIG", embedded["kubeconfig"])
+    try:
+        here = drill.answers(paths.cluster("beside"), cluster.engine_of("beside"))
+    finally:
+        cluster.down("beside", purge=True)
+    assert here == there
 
 
 def training(core: CoreV1Api) -> tuple[str, str]:

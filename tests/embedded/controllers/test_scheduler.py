@@ -69,6 +69,27 @@ def test_selectors_and_affinity_filter_nodes(cluster: Cluster, spec: dict[str, A
     assert node_of(cluster, "a") == "labkit"
 
 
+def test_nodes_that_are_not_named_are_out_from_the_start(cluster: Cluster) -> None:
+    cluster.add_node("other")
+    node = cluster.store.get(NODES, "", "labkit")
+    node["spec"] = {"unschedulable": True}
+    cluster.store.update(NODES, node)
+
+    def by_name(*names: str) -> dict[str, Any]:
+        terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": list(names)}]}]
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        return {"affinity": {"nodeAffinity": required}}
+
+    cluster.create(PODS, cluster.pod("lost", **by_name("nobody")))
+    plugin = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
+    assert complaint(cluster, "lost").startswith(f"0/2 nodes are available: 2 {plugin}. ")
+    cluster.create(PODS, cluster.pod("cordoned", **by_name("labkit")))
+    words = f"0/2 nodes are available: 1 {plugin}, 1 node(s) were unschedulable. "
+    assert complaint(cluster, "cordoned").startswith(words)
+    cluster.create(PODS, cluster.pod("well", **by_name("nobody", "other")))
+    assert node_of(cluster, "well") == "other"
+
+
 def test_a_cordoned_node_takes_no_new_pods(cluster: Cluster) -> None:
     node = cluster.store.get(NODES, "", "labkit")
     node["spec"]["unschedulable"] = True

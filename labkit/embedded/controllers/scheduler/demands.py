@@ -35,6 +35,19 @@ def wanted(spec: Object, node: Object) -> bool:
     return any(meets(term, node) for term in required.get("nodeSelectorTerms") or ())
 
 
+def named(spec: Object) -> set[str] | None:
+    """The nodes that the required node affinity names, where each of its terms does: all others are out from the start."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    terms = (affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or ()
+    found: set[str] = set()
+    for term in terms:
+        fields = [f for f in term.get("matchFields") or () if f["key"] == "metadata.name" and f["operator"] == "In"]
+        if not fields:
+            return None
+        found |= set.intersection(*(set(f["values"]) for f in fields))
+    return found if terms else None
+
+
 def meets(term: Object, node: Object) -> bool:
     """One nodeSelectorTerm: all its expressions over labels and fields (only metadata.name exists) must hold."""
     labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]

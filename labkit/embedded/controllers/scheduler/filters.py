@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 
 from labkit.embedded.controllers import usage
-from labkit.embedded.controllers.claims import names, node_of, waits_for_pod
+from labkit.embedded.controllers.claims import names as claim_names
+from labkit.embedded.controllers.claims import node_of, waits_for_pod
 from labkit.embedded.controllers.owners import deleting
-from labkit.embedded.controllers.scheduler.demands import tolerated, untolerated, wanted
+from labkit.embedded.controllers.scheduler.demands import named, tolerated, untolerated, wanted
 from labkit.embedded.controllers.scheduler.topology import Neighbours
 from labkit.embedded.resources import CLAIMS
 from labkit.embedded.store import Object, Store
@@ -22,6 +23,9 @@ def misfits(
 ) -> tuple[list[str], bool]:
     """Why the pod can't run on the node, and whether no eviction could change that."""
     spec, node_spec, name = pod["spec"], node.get("spec") or {}, node["metadata"]["name"]
+    names = named(spec)
+    if names is not None and name not in names:
+        return ["node(s) didn't satisfy plugin(s) [NodeAffinity]"], True
     if deleting(node):
         return ["node(s) were unschedulable"], True
     if node_spec.get("unschedulable") and not tolerated(
@@ -60,7 +64,7 @@ def _short_of(spec: Object, node: Object, used: usage.Usage) -> tuple[list[str],
 def claims(pod: Object, store: Store) -> tuple[list[Object], str]:
     """The pod's claims, and why they keep it from being scheduled anywhere: empty when they don't."""
     found = []
-    for name in names(pod):
+    for name in claim_names(pod):
         claim = store.find(CLAIMS, pod["metadata"]["namespace"], name)
         if claim is None:
             return [], f'persistentvolumeclaim "{name}" not found'
