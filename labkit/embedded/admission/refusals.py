@@ -1,6 +1,6 @@
 """What a pod may ask of a real cluster and not of the embedded one: refused with the field's path, never ignored.
 
-Requests that change nothing here (dropping capabilities, `runAsNonRoot`) are accepted: a pod is an ordinary process of
+Requests that change nothing here (dropping capabilities, say) are accepted: a pod is an ordinary process of
 the user who started the cluster and has no privileges to lose.
 """
 

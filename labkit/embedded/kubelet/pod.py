@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import time
@@ -16,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.embedded.kubelet import env, status, volumes
+from labkit.embedded.kubelet import admission, env, status, volumes
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.client import Refused, Unreachable
 from labkit.embedded.kubelet.container import HOSTS, Container
@@ -126,7 +127,7 @@ class Pod:
     async def _run(self) -> None:
         writer = asyncio.create_task(self._write())
         try:
-            if not self._was_lost():
+            if not self._was_lost() and await self._admit():
                 self._arm_deadline()
                 await self._live()
             self._ended = True
@@ -143,6 +144,25 @@ class Pod:
             writer.cancel()
             if self._deadline:
                 self._deadline.cancel()
+
+    async def _admit(self) -> bool:
+        """Look whether a pod that has chosen its node by itself fits there; False where it doesn't, or is being stopped."""
+        while admission.is_new(self.object):
+            try:
+                node = await self.kubelet.api.get(f"/api/v1/nodes/{self.host.name}")
+            except (Refused, *Unreachable):
+                if await self.pause(self.retry):
+                    return False
+                continue
+            before = itertools.takewhile(lambda pod: pod is not self, self.host.pods())
+            others = [pod.object for pod in before if not pod.verdict]
+            self.verdict = admission.refusal(self.object, node, self.host.allocatable, others)
+            if self.verdict:
+                self.event("Warning", self.verdict.reason, self.verdict.message.removeprefix("Pod was rejected: "))
+                self.stop(0)
+                return False
+            break
+        return True
 
     async def _live(self) -> None:
         self.changed()

@@ -75,11 +75,13 @@ class ContainerState:
 
 @dataclass
 class Verdict:
-    """Why the kubelet itself ended a pod: phase Failed with `reason` and `message` (DeadlineExceeded, Evicted)."""
+    """Why the kubelet itself ended a pod: phase Failed with `reason` and `message` (DeadlineExceeded, Evicted); or why it
+    never began it."""
 
     reason: str
     message: str
     condition: Object | None = None
+    rejected: bool = False
 
 
 def phase(policy: str, containers: list[ContainerState]) -> str:
@@ -169,6 +171,10 @@ def build(
     """The whole `status` of `pod`; `ended` says that no container runs any more. Conditions of others are kept."""
     old = pod.get("status") or {}
     spec = pod["spec"]
+    if verdict and verdict.rejected:
+        kept = {"conditions": old["conditions"]} if old.get("conditions") else {}
+        words = {"phase": "Failed", "reason": verdict.reason, "message": verdict.message, "qosClass": quality(spec)}
+        return {**kept, **words, "startTime": started, "observedGeneration": pod["metadata"].get("generation", 1)}
     found = phase(spec.get("restartPolicy", "Always"), containers)
     if verdict and ended:
         found = "Failed"

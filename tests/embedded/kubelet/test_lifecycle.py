@@ -292,3 +292,22 @@ def test_the_executors_image_is_no_program_for_others(kube: Kube):
         "p", lambda p: container(p).get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff"
     )
     assert "labkit up --engine kind" in container(pod)["state"]["waiting"]["message"]
+
+
+def test_a_pod_that_chooses_its_node_is_checked_there(kube: Kube):
+    where = {"nodeName": "labkit", "tolerations": [{"operator": "Exists"}]}
+    kube.pod("fits", ["true"], **where)
+    kube.pod("large", ["true"], container={"resources": {"requests": {"cpu": "5000"}}}, **where)
+    kube.pod("other", ["true"], nodeSelector={"disk": "ssd"}, **where)
+    assert phase(kube.ended("fits")) == "Succeeded"
+    pod = kube.ended("large")
+    assert (phase(pod), pod["status"]["reason"]) == ("Failed", "OutOfcpu")
+    words = "Pod was rejected: Node didn't have enough resource: cpu, requested: 5000000, used: "
+    assert pod["status"]["message"].startswith(words)
+    assert "containerStatuses" not in pod["status"]
+    assert kube.events("large", "OutOfcpu") == [pod["status"]["message"].removeprefix("Pod was rejected: ")]
+    pod = kube.ended("other")
+    assert (phase(pod), pod["status"]["reason"]) == ("Failed", "NodeAffinity")
+    for name in ("fits", "large", "other"):
+        kube.core.delete_namespaced_pod(name, kube.namespace)
+        kube.gone(name)
