@@ -95,10 +95,28 @@ def _sources(causes: Causes, volume: Object, path: str) -> None:
             if kind != "downwardAPI" and not item.get("key"):
                 causes.required(f"{here}.key")
             _local(causes, item.get("path", ""), f"{here}.path")
+            if kind == "downwardAPI":
+                _downward(causes, item, f"{path}.{kind}")
             if item.get("mode") is not None and not 0 <= item["mode"] <= 0o777:
                 causes.invalid(f"{here}.mode", item["mode"], _MODE)
     if token := volume.get("serviceAccountToken"):
         _local(causes, token.get("path", ""), f"{path}.serviceAccountToken.path")
+
+
+def _downward(causes: Causes, item: Object, path: str) -> None:
+    """One file of a downwardAPI volume; upstream's paths have no index here."""
+    field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
+    if field is not None:
+        if field.get("fieldPath") not in ("metadata.labels", "metadata.annotations"):
+            _field(causes, field, f"{path}.fieldRef.fieldPath")
+        if resource is not None:
+            causes.invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")
+    elif resource is None:
+        causes.required(path, "one of fieldRef and resourceFieldRef is required")
+    else:
+        if not resource.get("containerName"):
+            causes.required(f"{path}.resourceFieldRef.containerName")
+        causes.one_of(f"{path}.resourceFieldRef.resource", resource.get("resource", ""), _RESOURCES)
 
 
 def _local(causes: Causes, target: str, path: str) -> None:

@@ -17,7 +17,8 @@ from labkit.embedded.status import cause
 QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 RANGES = {"int32": 2**31, "int64": 2**63}
-ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False}
+ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False}  # of what Go always writes
+NULL = ZERO | {"bytes": "", "quantity": "0", "intorstring": 0, "time": None}  # what null is among other values
 
 
 class Unreadable(Exception):
@@ -55,11 +56,14 @@ class Decoder:
                 empty = found in ({}, []) and known.kind in ("map", "list")
                 if not empty or (self.custom and not here.startswith("metadata")):
                     made[name] = found
-        if self.custom:
-            for name in schema.required:
-                if name not in made:
-                    where = f"{path}.{name}" if path else name
-                    self.causes.append(cause("FieldValueRequired", where, "Required value"))
+        for name in schema.required:
+            if name in made:
+                continue
+            if self.custom:
+                where = f"{path}.{name}" if path else name
+                self.causes.append(cause("FieldValueRequired", where, "Required value"))
+            elif (known := schema.field(name)) is not None and known.kind in ZERO:
+                made[name] = ZERO[known.kind]  # Go writes such a field even where nobody has set it
         return made
 
     def _map(self, schema: Schema, value: Any, path: str, dotted: str, struct: str) -> Any:
@@ -67,7 +71,7 @@ class Decoder:
             return self._wrong(schema, value, path, dotted, struct)
         items = schema.items
         return {
-            k: ZERO.get(items.kind, {}) if v is None and not self.custom
+            k: NULL.get(items.kind, {}) if v is None and not self.custom
             else self._value(items, v, f"{path}.{k}" if path else k, dotted, struct)
             for k, v in value.items()
         }  # fmt: skip
@@ -77,7 +81,7 @@ class Decoder:
             return self._wrong(schema, value, path, dotted, struct)
         items = schema.items
         return [
-            ZERO.get(items.kind, {}) if v is None and not self.custom
+            NULL.get(items.kind, {}) if v is None and not self.custom
             else self._value(items, v, f"{path}[{i}]", dotted, struct)
             for i, v in enumerate(value)
         ]  # fmt: skip

@@ -184,3 +184,42 @@ def test_any_bytes_can_be_posted(http: httpx.Client, namespace: str, data: bytes
     check(http.post(url, content=data, headers={"Content-Type": media}, params={"dryRun": "All"}))
     protobuf = b"k8s\0" + data
     check(http.post(url, content=protobuf, headers={"Content-Type": "application/vnd.kubernetes.protobuf"}))
+
+
+SUBRESOURCES: dict[str, tuple[str, dict[str, Any]]] = {  # address below the namespace: method, a good body
+    "pods/v/eviction": ("POST", {"metadata": {"name": "v"}, "deleteOptions": {"gracePeriodSeconds": 1, "preconditions": {}}}),
+    "pods/v/binding": ("POST", {"metadata": {"name": "v"}, "target": {"kind": "Node", "name": "labkit"}}),
+    "pods/v/status": ("PUT", {"metadata": {"name": "v"}, "status": {"phase": "Pending", "conditions": []}}),
+    "pods/v/ephemeralcontainers": ("PUT", {"spec": {"ephemeralContainers": [{"name": "e", "image": "busybox"}]}}),
+    "serviceaccounts/default/token": ("POST", {"spec": {"audiences": ["a"], "expirationSeconds": 600, "boundObjectRef": {
+        "kind": "Pod", "apiVersion": "v1", "name": "v", "uid": ""}}}),
+    "deployments/v/scale": ("PUT", {"metadata": {"name": "v"}, "spec": {"replicas": 0}}),
+    "deployments/v/status": ("PUT", {"metadata": {"name": "v"}, "status": {"replicas": 0, "conditions": []}}),
+    "tfjobs/v/scale": ("PUT", {"metadata": {"name": "v"}, "spec": {"replicas": 1}}),
+    "tfjobs/v/status": ("PUT", {"metadata": {"name": "v"}, "status": {"conditions": [], "replicaStatuses": {"Worker": {}}}}),
+    "jobs/v/status": ("PUT", {"metadata": {"name": "v"}, "status": {"active": 0, "conditions": []}}),
+    "finalize": ("PUT", {"spec": {"finalizers": ["kubernetes"]}}),
+    "pods/v": ("DELETE", {"gracePeriodSeconds": 1, "propagationPolicy": "Orphan", "preconditions": {"uid": "u"}}),
+    "configmaps": ("DELETE", {"orphanDependents": True, "dryRun": ["All"]}),
+}  # fmt: skip
+
+
+@settings(FUZZ, max_examples=300)
+@given(path=st.sampled_from(list(SUBRESOURCES)), odd=values, query=QUERY, data=st.data())
+def test_any_body_can_be_sent_to_a_subresource(
+    http: httpx.Client, victims: dict, namespace: str, path: str, odd: Any, query: dict, data: Any
+) -> None:
+    method, good = SUBRESOURCES[path]
+    body = json.loads(json.dumps(good))
+    *way, last = data.draw(st.sampled_from([("",), *places(body)]))
+    if last == "" and not way:
+        body = odd
+    else:
+        here = body
+        for step in way:
+            here = here[step]
+        here[last] = odd
+    plural, _, rest = path.partition("/")
+    resource = next((r for r in RESOURCES.values() if r.plural == plural), None)
+    url = f"{resource.path(namespace)}/{rest}".rstrip("/") if resource else f"/api/v1/namespaces/{namespace}/{path}"
+    check(http.request(method, url, content=json.dumps(body), params=query | {"dryRun": "All"}))

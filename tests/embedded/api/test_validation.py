@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -123,3 +124,18 @@ def test_every_kind_has_a_schema(http: httpx.Client) -> None:
     for resource in RESOURCES.values():
         schema = schemas.of(resource)
         assert {"apiVersion", "kind", "metadata"} <= set(schema)
+
+
+def test_what_go_always_writes_is_there(http: httpx.Client, namespace: str) -> None:
+    url = f"/api/v1/namespaces/{namespace}"
+    pod = {
+        "metadata": {"name": "p"},
+        "spec": {"schedulerName": "nobody", "containers": [{"name": "c", "image": "busybox"}]},
+    }
+    assert http.post(f"{url}/pods", json=pod).status_code == 201
+    merge = {"Content-Type": "application/merge-patch+json"}
+    patch = json.dumps({"status": {"conditions": [{"reason": "R"}]}})
+    told = http.patch(f"{url}/pods/p/status", content=patch, headers=merge).json()
+    assert told["status"]["conditions"] == [{"reason": "R", "status": "", "type": ""}]
+    secret = http.post(f"{url}/secrets", content='{"metadata": {"name": "s"}, "data": {"a": null}}').json()
+    assert secret["data"] == {"a": ""}

@@ -14,14 +14,20 @@ from labkit.paths import ClusterFolder
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    home = tmp_path_factory.mktemp("kubectl")
-    folder = ClusterFolder(home / "cluster")
-    engine.up(folder)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterFolder]:
+    """The folder of the module's running cluster."""
+    made = ClusterFolder(tmp_path_factory.mktemp("kubectl") / "cluster")
+    engine.up(made)
     try:
-        yield Kubectl(os.environ | {"KUBECONFIG": str(folder.kubeconfig), "KUBECACHEDIR": str(home), "NO_PROXY": "*"})
+        yield made
     finally:
-        engine.down(folder, purge=True)
+        engine.down(made, purge=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(folder: ClusterFolder) -> Kubectl:
+    cache = str(folder.root.parent)
+    return Kubectl(os.environ | {"KUBECONFIG": str(folder.kubeconfig), "KUBECACHEDIR": cache, "NO_PROXY": "*"})
 
 
 @pytest.fixture
