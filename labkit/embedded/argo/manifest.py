@@ -34,8 +34,16 @@ class Flags:
     names: list[str] = field(default_factory=list)  # TYPE NAME, or TYPE/NAME
 
 
+class UnknownFlag(TaskError):
+    """A flag of kubectl that would do something not done here: `word`."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"flags: {word}: not supported by the embedded cluster; use `labkit up --engine kind`")
+        self.word = word
+
+
 def flags(words: list[str]) -> Flags:
-    """The `flags` of a resource template. TaskError for one that would do something not done here."""
+    """The `flags` of a resource template. UnknownFlag for one that would do something not done here."""
     found, left = Flags(), [str(w) for w in words]
     while left:
         word = left.pop(0)
@@ -63,7 +71,7 @@ def flags(words: list[str]) -> Flags:
         elif name == "--force-conflicts":
             found.force_conflicts = value != "false"
         elif name != "--server-side":
-            raise TaskError(f"flags: {word}: not supported by the embedded cluster; use `labkit up --engine kind`")
+            raise UnknownFlag(word)
     return found
 
 

@@ -136,6 +136,52 @@ def test_what_the_embedded_cluster_has_not_is_refused_by_its_name(template: Obje
     assert "labkit up --engine kind" in str(error.value)
 
 
+def takes(**artifact: Any) -> Object:
+    return {"inputs": {"artifacts": [{"name": "a", "path": "/tmp/a", **artifact}]}}
+
+
+def gives(**parameter: Any) -> Object:
+    return {"outputs": {"parameters": [{"name": "p", "valueFrom": parameter}]}}
+
+
+APPLY = {"name": "main", "resource": {"action": "create", "manifest": "kind: Pod", "flags": ["--selector", "a=b"]}}
+ELSEWHERE: list[tuple[str, Object, Object]] = [
+    *[(f"templates.main.inputs.artifacts.a.{kind}", container(**takes(**{kind: {"repo": "r"}})), {})
+      for kind in ("git", "gcs", "azure", "oss", "hdfs", "artifactory", "plugin")],
+    ("templates.main.inputs.artifacts.a.http.auth", container(**takes(http={"url": "u", "auth": {"basicAuth": {}}})), {}),
+    ("templates.main.outputs.artifacts.a.gcs",
+     container(outputs={"artifacts": [{"name": "a", "path": "/a", "gcs": {"key": "k"}}]}), {}),
+    ("templates.main.archiveLocation.azure", container(archiveLocation={"azure": {"blob": "b"}}), {}),
+    ("templates.main.steps[0].a.arguments.artifacts.a.git",
+     steps(step(arguments={"artifacts": [{"name": "a", "git": {"repo": "r"}}]})), {}),
+    ("templates.main.tasks.a.arguments.artifacts.a.oss",
+     dag(step(arguments={"artifacts": [{"name": "a", "oss": {"key": "r"}}]})), {}),
+    ("spec.arguments.artifacts.a.git", container(), {"arguments": {"artifacts": [{"name": "a", "git": {"repo": "r"}}]}}),
+    ("templates.main.inputs.artifacts.a.path", container(**takes(path="/usr/local/bin/kubectl", raw={"data": ""})), {}),
+    ("templates.main.outputs.parameters.p.valueFrom.jqFilter",
+     APPLY | {"resource": {"action": "get", "flags": ["pod/x"]}} | gives(jqFilter=".x"), {}),
+    ("templates.main.resource.flags: --selector", APPLY, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "template", "more"), ELSEWHERE, ids=[field for field, _, _ in ELSEWHERE])
+def test_what_would_fail_only_when_it_runs_is_refused_before(field: str, template: Object, more: Object) -> None:
+    with pytest.raises(Invalid) as error:
+        check(template, **more)
+    assert str(error.value).startswith(f"{field}: not supported by the embedded cluster")
+    assert str(error.value).endswith("; use `labkit up --engine kind`")
+
+
+def test_paths_and_flags_that_are_understood_pass() -> None:
+    there = container(**takes(path="/usr/share/v/a", raw={"data": ""}))
+    there["container"]["volumeMounts"] = [{"name": "v", "mountPath": "/usr/share/v"}]
+    check(there)
+    check(container(**takes(path="/opt-of-mine/a", raw={"data": ""})))
+    check(
+        APPLY | {"resource": {"action": "get", "flags": ["pod", "{{workflow.name}}", "-n", "x", "--ignore-not-found"]}}
+    )
+
+
 def test_a_valid_workflow_passes() -> None:
     check(
         steps(step("a", "say"), step("b", "takes", arguments=given("{{steps.a.outputs.result}} {{workflow.name}}")),
