@@ -194,8 +194,8 @@ def settle(folder: ClusterFolder, translated: bool) -> None:
     for part in (folder.pods, folder.volumes):
         target = folder.plain / part.name
         if not part.is_symlink() and translated and not is_plain(Path(os.path.realpath(part))):
-            shutil.rmtree(target, ignore_errors=True)  # of a cluster whose folder was deleted by hand
             own(target.parent)
+            shutil.rmtree(target, ignore_errors=True)  # of a cluster whose folder was deleted by hand
             if part.exists():
                 shutil.move(part, target)  # of a start with namespaces
             part.symlink_to(target)

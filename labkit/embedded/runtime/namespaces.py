@@ -150,8 +150,9 @@ def devices(root: str, tty: bool) -> None:
     mount("tmpfs", dev, NOSUID, "tmpfs", "mode=755,size=64k")
     for name in DEVICES:
         bind(f"/dev/{name}", place(root, f"/dev/{name}", folder=False), False)
-    if tty:  # the program's terminal, which is the starter's, has a name in here
-        bind(os.ttyname(0), place(root, "/dev/console", folder=False), False)
+    if tty:  # the program's terminal, which is the starter's, has a name in here, if it has one out there
+        with contextlib.suppress(OSError):
+            bind(os.ttyname(0), place(root, "/dev/console", folder=False), False)
     for name, target in DEVICE_LINKS.items():
         os.symlink(target, f"{dev}/{name}")
     mount("devpts", place(root, "/dev/pts"), NOSUID | NOEXEC, "devpts", "newinstance,ptmxmode=0666,mode=620")

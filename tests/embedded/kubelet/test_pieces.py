@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import resource
 
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.embedded import credentials, quantity, services
-from labkit.embedded.kubelet import daemon, env, host, kubelet, status, volumes, web
+from labkit.embedded.argo import task
+from labkit.embedded.kubelet import admission, daemon, env, host, kubelet, status, volumes, web
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.client import Refused
 from labkit.embedded.kubelet.failure import Failure
@@ -314,3 +316,47 @@ def test_a_machine_that_is_refused_does_not_keep_the_others_from_power(tmp_path,
     with pytest.raises(Refused, match="labkit-2 may not"):
         asyncio.run(switch())
     assert powered == ["labkit", "labkit-3"]
+
+
+def asks(cpu: str = "0", memory: str = "0", **spec) -> dict:
+    return {"spec": {"containers": [{"resources": {"requests": {"cpu": cpu, "memory": memory}}}], **spec}}
+
+
+def test_a_pod_is_refused_for_the_first_reason_in_kubelets_order():
+    node = {"metadata": {"name": "labkit", "labels": {"disk": "hdd"}}, "spec": {}}
+    room = {"cpu": "2", "memory": "1Gi", "pods": "3"}
+
+    def why(pod: dict, *others: dict) -> tuple[str, str] | None:
+        found = admission.refusal(pod, node, room, others)
+        return found and (found.reason, found.message.removeprefix("Pod was rejected: "))
+
+    short = "Node didn't have enough resource: "
+    assert why(asks("2", "1Gi")) is None
+    assert why(asks("1"), asks("500m"), asks("500m")) is None
+    assert why(asks("1"), asks("1500m")) == ("OutOfcpu", f"{short}cpu, requested: 1000, used: 1500, capacity: 2000")
+    assert why(asks("3", "1Ki", nodeSelector={"disk": "ssd"}), asks(memory="1Gi")) == (
+        "OutOfcpu", f"{short}cpu, requested: 3000, used: 0, capacity: 2000")  # fmt: skip
+    assert why(asks(memory="2Gi")) == (
+        "OutOfmemory", f"{short}memory, requested: {2 << 30}, used: 0, capacity: {1 << 30}")  # fmt: skip
+    assert why(asks("3"), *[asks()] * 3) == ("OutOfpods", f"{short}pods, requested: 1, used: 3, capacity: 3")
+    words = "node(s) didn't match Pod's node affinity/selector"
+    assert why(asks(nodeSelector={"disk": "ssd"})) == ("NodeAffinity", f"Predicate NodeAffinity failed: {words}")
+    node["spec"]["taints"] = [{"key": "a", "effect": "NoSchedule"}]
+    assert why(asks()) is None
+    node["spec"]["taints"].append({"key": "b", "effect": "NoExecute"})
+    assert why(asks())[0] == "TaintToleration"
+    assert why(asks(tolerations=[{"key": "b", "operator": "Exists"}])) is None
+
+
+def test_only_what_the_workflow_controller_made_runs_as_the_executor():
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "w", "uid": "u", "controller": True}
+    text = json.dumps({"name": "t", "resource": {"action": "get"}})
+    argo = {"name": "main", "env": [{"name": "ARGO_TEMPLATE", "value": text}]}
+    made = {"metadata": {"ownerReferences": [owner]}, "spec": {"containers": [argo]}}
+    assert task.is_executors(made, "main")
+    assert task.is_executors(made, "wait")
+    argo["env"][0]["value"] = json.dumps({"name": "t", "container": {"image": "quay.io/argoproj/argoexec:v3.7.9"}})
+    assert not task.is_executors(made, "main")
+    assert task.is_executors(made, "init")
+    for owners in ([], [owner | {"controller": False}], [owner | {"apiVersion": "batch/v1", "kind": "Job"}]):
+        assert not task.is_executors(made | {"metadata": {"ownerReferences": owners}}, "wait")
