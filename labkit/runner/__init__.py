@@ -56,7 +56,8 @@ def run(
     from labkit.runner.session import Session
 
     progress = Progress(sources)
-    report = Report([], engine=engine, versions=provenance.versions(), hashes=provenance.hashes(), parameters=values)
+    report = Report([], engine=engine, versions=provenance.versions(), parameters=values)
+    report.hashes = provenance.hashes(s.path for s in sources)
     session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sound), nodes=nodes)
     work = _Work(session, folder, values, (cell_timeout, timeout), progress)
     work.unreadable([s for s in sources if s.trouble])

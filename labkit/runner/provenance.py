@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -29,10 +30,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def hashes() -> dict[str, str]:
-    """`labkit` for the package, and `workflows/NAME` for each file there, where there are such."""
-    files = sorted((paths.kit() / WORKFLOWS).glob("*.yaml"))
-    return {"labkit": of_package(Path(__file__).parents[1])} | {f"{WORKFLOWS}/{f.name}": sha256(f) for f in files}
+def hashes(notebooks: Iterable[Path] = ()) -> dict[str, str]:
+    """`labkit` for the package, `workflows/NAME` for each of the kit's files there, and the whole path for each of another
+    `workflows/` beside the notebooks' folder, where notebooks look for it."""
+    kit = paths.kit() / WORKFLOWS
+    others = {notebook.parent.parent / WORKFLOWS for notebook in notebooks} - {kit}
+    found = {"labkit": of_package(Path(__file__).parents[1])}
+    found |= {f"{WORKFLOWS}/{file.name}": sha256(file) for file in sorted(kit.glob("*.yaml"))}
+    return found | {str(file): sha256(file) for folder in sorted(others) for file in sorted(folder.glob("*.yaml"))}
 
 
 @cache

@@ -91,6 +91,9 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
     book = nbformat.read(broken, 4)
     book.cells[1].id = "broken"
     nbformat.write(book, broken)
+    mine = tmp_path / "workflows" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text("kind: Workflow")
     out = tmp_path / "out"
     ended = labkit(books, "--out", out, "--jobs", "2", "-p", "SCALE", "class")
     assert ended.returncode == 1, ended.stderr
@@ -110,6 +113,7 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
     assert report["versions"]["kubernetes"] == "30.1.0"
     steps = hashlib.sha256((paths.kit() / "workflows" / "end-to-end.yaml").read_bytes()).hexdigest()
     assert report["hashes"]["workflows/end-to-end.yaml"] == steps
+    assert report["hashes"][str(mine)] == hashlib.sha256(b"kind: Workflow").hexdigest()
     assert re.fullmatch("[0-9a-f]{64}", report["hashes"]["labkit"])
     for each in report["notebooks"]:
         assert set(each) == {"name", "outcome", "seconds", "cells", "error", "sha256", "path"}
