@@ -39,6 +39,7 @@ HOSTS = "/etc/hosts"
 MESSAGE = "termination-log"  # the file of the termination message
 LEAST_GRACE = 2.0  # seconds between TERM and KILL when a preStop hook has used up the grace period
 PULL = 1.0  # seconds between ErrImagePull and ImagePullBackOff
+BRIEF = 0.3  # seconds that a program with an open standard input has to end before it is told to run
 EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -269,6 +270,8 @@ class Container:
             with contextlib.suppress(psutil.Error, OSError):
                 record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
                 (self.folder / "process.json").write_text(json.dumps(record))
+            if self.spec.get("stdin"):
+                await self._ends_at_once(process)
         self.state.id = self._new_id()
         self.state.state = {"running": {"startedAt": rfc3339(time.time())}}
         self.event("Normal", "Started", f"Started container {self.name}")
@@ -281,9 +284,16 @@ class Container:
         if not needs:
             self.state.ready = self.kind != "init"
             self.up.set()
-        self.pod.changed(urgent=True)
+        self.pod.changed(urgent=not isinstance(process, Process) or process.running)
         if needs:
             self._probing = asyncio.create_task(probes.watch(self))
+
+    async def _ends_at_once(self, process: Process) -> None:
+        """Give a program that somebody will attach to a moment to end. A real kubelet looks at its containers once a second
+        and so tells of a brief one only that it has ended; clients then read its log instead of attaching in vain."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BRIEF):
+                await process.wait()
 
     def _output(self, stream: str, data: bytes) -> None:
         assert self.log

@@ -157,3 +157,16 @@ def test_attach_shows_what_a_program_prints(kubectl: Kubectl) -> None:
     kubectl("exec", "p", "--", "touch", "/tmp/stop")
     attached.communicate(timeout=SECONDS)
     assert attached.returncode == 0
+
+
+def test_a_brief_program_is_heard_once(kubectl: Kubectl) -> None:
+    for i in range(4):
+        options = ("--rm", "-i", "--restart=Never", "--image=busybox", "--quiet")
+        assert kubectl("run", f"brief-{i}", *options, "--", "echo", "hi") == "hi\n"
+
+
+def test_what_is_attached_to_is_heard_whole_and_given_what_it_reads(kubectl: Kubectl) -> None:
+    options = ("--rm", "-i", "--restart=Never", "--image=busybox", "--quiet")
+    assert kubectl("run", "cat", *options, "--", "cat", stdin="from afar\n") == "from afar\n"
+    script = "read first; sleep 1; echo $first; echo last"
+    assert kubectl("run", "late", *options, "--", "sh", "-c", script, stdin="first\n") == "first\nlast\n"
