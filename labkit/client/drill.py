@@ -2,7 +2,8 @@
 
 Pid 1 of a container can't be killed from inside, so drilled pods set `shareProcessNamespace: true`; the signal goes to
 the program's own pid, from a shell in the container. The shell finds the program as the oldest process that shares its
-mount namespace; where a cluster's processes share one namespace with the host, it says the pid in LABKIT_PID instead.
+mount namespace. Where a cluster's processes share the host's namespaces, a search would find one of the host's: there
+LABKIT_PID says the pid, or is empty.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from labkit.client.connection import namespace as own_namespace
 from labkit.errors import LabError
 
 PROGRAM = """
-pid=${LABKIT_PID:-}
-if [ -z "$pid" ]; then
+pid=${LABKIT_PID-}
+if [ -z "${LABKIT_PID+told}" ]; then
   mine=$(readlink /proc/self/ns/mnt)
   for p in $(ls /proc | grep -E '^[0-9]+$' | sort -n); do
     [ "$p" = 1 ] || [ "$p" = $$ ] && continue

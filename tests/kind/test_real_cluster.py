@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import NAME
+from work_queue import keeps_its_work
 
 from labkit import client, cluster, namespaces, paths
 from labkit.errors import LabError
@@ -136,6 +137,11 @@ spec:
         "workflow", "kept", lambda w: w.get("status", {}).get("finishedAt"), timeout=180, namespace="kept"
     )
     assert ended["status"]["phase"] == "Succeeded", ended["status"].get("message")
+
+
+def test_the_work_queue_of_the_lab_image_keeps_its_work(made: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", made["kubeconfig"])
+    keeps_its_work(Path(made["kubeconfig"]))
 
 
 def test_a_node_that_does_not_get_ready_is_told_with_its_conditions_and_last_words(made: dict) -> None:

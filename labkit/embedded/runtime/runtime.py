@@ -201,7 +201,10 @@ class Runtime:
             process.launch, argv=argv, env=process.launch.env if env is None else env, tty=tty, init=False, warm=False
         )
         if self.isolation == "none":
-            spawn = self.translated(replace(launch, argv=archive.argv(launch, argv)), False)
+            # It sees all of the host's processes: which one is the container's program it could not find out.
+            program = {"LABKIT_PID": str(process.pid) if process.launch.init else ""}
+            launch = replace(launch, argv=archive.argv(launch, argv), env={**launch.env, **program})
+            spawn = self.translated(launch, False)
         else:
             place = str(process.pid)
             spawn = Spawn(argv, launch.env, launch.cwd or "/", False, tty, JOIN, {"pid": place}, place)
