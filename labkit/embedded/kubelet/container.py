@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from labkit.embedded.argo import task
-from labkit.embedded.kubelet import builtin, env, pipes, probes, termination, volumes
-from labkit.embedded.kubelet.backoff import BackOff
+from labkit.embedded.kubelet import builtin, env, hosts, pipes, probes, program, termination, volumes
+from labkit.embedded.kubelet.backoff import BackOff, duration
 from labkit.embedded.kubelet.failure import Failure
 from labkit.embedded.kubelet.logs import Log
 from labkit.embedded.kubelet.status import ContainerState, rfc3339
-from labkit.embedded.runtime import images
 from labkit.embedded.runtime.launch import Exit, Launch, Mount, Process, SpawnError
 
 if TYPE_CHECKING:
@@ -35,10 +34,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 DRAIN = 1.0  # seconds that a pipe may stay open after its program has ended
-HOSTS = "/etc/hosts"
 MESSAGE = "termination-log"  # the file of the termination message
 LEAST_GRACE = 2.0  # seconds between TERM and KILL when a preStop hook has used up the grace period
-PULL = 1.0  # seconds between ErrImagePull and ImagePullBackOff
 BRIEF = 0.3  # seconds that a program with an open standard input has to end before it is told to run
 EPOCH = "1970-01-01T00:00:00Z"
 
@@ -58,7 +55,7 @@ class Container:
         self.ended = asyncio.Event()  # has ended and will not be started again
         self.back_off = BackOff()
         self.out_of_memory = False
-        self._redefined = asyncio.Event()  # what runs, or is waited for, is of an older definition
+        self.redefined = asyncio.Event()  # what runs, or is waited for, is of an older definition
         self._again = False  # the next start is a restart
         self._pumps: list[pipes.Pump] = []
         self._probing: asyncio.Task[None] | None = None
@@ -84,8 +81,7 @@ class Container:
     def mounts(self, variables: dict[str, str]) -> tuple[Mount, ...]:
         path = self.spec.get("terminationMessagePath") or "/dev/termination-log"
         found = volumes.mounts(self.spec, self.pod.volumes, variables)
-        hosts = () if any(mount.target.rstrip("/") in ("/etc", HOSTS) for mount in found) else self.pod.hosts()
-        return (*found, *hosts, Mount(self.folder / MESSAGE, path))
+        return (*found, *hosts.mounts(self.pod.folder, found), Mount(self.folder / MESSAGE, path))
 
     def launch(self, variables: dict[str, str], argv: list[str], cwd: str = "/", warm: bool = False) -> Launch:
         return Launch(
@@ -99,7 +95,7 @@ class Container:
             init=bool(self.pod.spec.get("shareProcessNamespace")) or "ARGO_CONTAINER_NAME" in variables,
             stdin=bool(self.spec.get("stdin")),
             tty=bool(self.spec.get("tty")),
-            paths=_with_parents(task.paths(self.pod.object)),
+            paths=program.with_parents(task.paths(self.pod.object)),
             hostname=env.hostname(self.pod.object),
         )
 
@@ -109,16 +105,16 @@ class Container:
         if spec["image"] == before["image"]:
             return
         self.back_off = BackOff()
-        self._redefined.set()
+        self.redefined.set()
         if self.kind != "init":
             self._replace()
 
     def _replace(self) -> None:
         self.kill(self.pod.grace, f"Container {self.name} definition changed, will be restarted")
 
-    async def _pause(self, seconds: float) -> bool:
+    async def pause(self, seconds: float) -> bool:
         """Wait, but not longer than the pod shall live or the definition holds: True where the pod is being stopped."""
-        return await self.pod.pause(seconds, self._redefined)
+        return await self.pod.pause(seconds, self.redefined)
 
     def prepare(self) -> None:
         """Make the container's folders, before anything of the pod starts."""
@@ -145,16 +141,16 @@ class Container:
         """Start the program, and set `process`; its end where it could not start. None and no process: after an attempt
         that failed earlier, and the wait that follows one."""
         try:
-            image = await self._image()
+            image = await program.image(self)
             if image is None:
                 return None
-            self._forbid_root(image)
+            program.forbid_root(image, self.pod.object, self.spec)
             self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
             variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources)
-            argv = self._argv(image, variables)
+            argv = program.argv(image, self.spec, variables)
             launch = self.launch(variables, argv, self.spec.get("workingDir") or "/", image.warm)
         except env.ConfigError as error:
-            await self._cannot("CreateContainerConfigError", str(error), f"Error: {error}")
+            await self.cannot("CreateContainerConfigError", str(error), f"Error: {error}")
             await self.pod.refresh()
             return None
         self.event("Normal", "Created", f"Created container: {self.name}")
@@ -163,7 +159,7 @@ class Container:
             self.folder.joinpath(MESSAGE).write_bytes(b"")
             self.log = Log(self.log_path)
         except OSError as error:  # a full disk: there may be room later
-            await self._cannot("CreateContainerError", str(error), f"Error: {error}")
+            await self.cannot("CreateContainerError", str(error), f"Error: {error}")
             return None
         try:
             if image.kind in builtin.BUILTIN:
@@ -173,67 +169,19 @@ class Container:
         except SpawnError as error:
             self._could_not_start(str(error))
             return Exit(128, None, time.time(), time.time())
-        if self._redefined.is_set() and self.kind != "init":  # it was redefined before there was a process
+        if self.redefined.is_set() and self.kind != "init":  # it was redefined before there was a process
             self._replace()
         await self._has_begun()
         if self.pod.stopping.is_set() and self.kind != "sidecar":  # it was told to before there was a process
             self.kill(self.pod.grace)
         return None
 
-    async def _image(self) -> images.Image | None:
-        """The image, or None after the wait that an unknown one costs."""
-        self._redefined.clear()
-        name, policy = self.spec["image"], self.spec.get("imagePullPolicy", "IfNotPresent")
-        try:
-            image = images.resolve(name, policy, task.is_executors(self.pod.object, self.name))
-        except images.ImageError as error:
-            if error.reason != "ErrImagePull":
-                first = "InspectFailed" if error.reason == "InvalidImageName" else error.reason
-                self.event("Warning", first, error.message)
-                await self._cannot(error.reason, error.message, f"Error: {error.reason}")
-                return None
-            back_off = self.pod.pulls.setdefault(name, BackOff())
-            wait = back_off.failed() or PULL
-            self.event("Normal", "Pulling", f'Pulling image "{name}"')
-            self.event("Warning", "Failed", error.message)
-            self.event("Warning", "Failed", f"Error: {error.reason}")
-            self._waiting(error.reason, error.message)
-            if not await self._pause(PULL) and not self._redefined.is_set():
-                words = images.back_off(name)
-                self.event("Normal", "BackOff", words)
-                self.event("Warning", "Failed", "Error: ImagePullBackOff")
-                self._waiting("ImagePullBackOff", words)
-                await self._pause(wait)
-            return None
-        self.state.image, self.state.image_id = image.reference, image.id
-        if image.note and not self.state.restarts:
-            self.event("Normal", "StandIn", image.note)
-        return image
-
-    def _forbid_root(self, image: images.Image) -> None:
-        """Programs run as whoever started the cluster, whatever the image says."""
-        contexts = (self.pod.spec.get("securityContext") or {}, self.spec.get("securityContext") or {})
-        wish = {name: value for context in contexts for name, value in context.items() if value is not None}
-        if wish.get("runAsNonRoot") and os.getuid() == 0 and image.kind not in builtin.BUILTIN:
-            own = "runAsUser" in wish
-            problem = "'s runAsUser breaks non-root policy" if own else " has runAsNonRoot and image will run as root"
-            meta = self.pod.object["metadata"]
-            where = f'"{meta["name"]}_{meta["namespace"]}({meta["uid"]})", container: {self.name}'
-            raise env.ConfigError(f"container{problem} (pod: {where})")
-
-    def _argv(self, image: images.Image, variables: dict[str, str]) -> list[str]:
-        command, arguments = self.spec.get("command"), self.spec.get("args")
-        own = [env.expand(word, variables) for word in [*(command or ()), *(arguments or ())]]
-        if command:
-            return own
-        return [*image.entrypoint, *(own or image.cmd)]
-
-    async def _cannot(self, reason: str, message: str, words: str, event: str = "Failed") -> None:
-        self._waiting(reason, message)
+    async def cannot(self, reason: str, message: str, words: str, event: str = "Failed") -> None:
+        self.waiting(reason, message)
         self.event("Warning", event, words)
-        await self._pause(self.pod.retry)
+        await self.pause(self.pod.retry)
 
-    def _waiting(self, reason: str, message: str = "") -> None:
+    def waiting(self, reason: str, message: str = "") -> None:
         self.state.state = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
         self.state.ready = self.state.started = False
         self.pod.changed()
@@ -270,7 +218,7 @@ class Container:
             with contextlib.suppress(psutil.Error, OSError):
                 record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
                 (self.folder / "process.json").write_text(json.dumps(record))
-            if self.spec.get("stdin"):
+            if self.spec.get("stdin") and self.policy != "Always":  # one that starts again has to be seen running
                 await self._ends_at_once(process)
         self.state.id = self._new_id()
         self.state.state = {"running": {"startedAt": rfc3339(time.time())}}
@@ -346,7 +294,7 @@ class Container:
         self.state.started = False
         code = self.state.state["terminated"]["exitCode"]
         self.state.ready = self.kind == "init" and code == 0
-        redefined = self._redefined.is_set() and self.kind != "init"
+        redefined = self.redefined.is_set() and self.kind != "init"
         again = redefined or self.policy == "Always" or (self.policy == "OnFailure" and code != 0)
         if not again or self.pod.stopping.is_set() or (self.kind == "sidecar" and self.pod.mains_ended):
             self.pod.changed(urgent=True)
@@ -356,10 +304,10 @@ class Container:
             self.state.last = self.state.state
             pod = self.pod.object["metadata"]
             where = f"{self.name} pod={pod['name']}_{pod['namespace']}({pod['uid']})"
-            self._waiting("CrashLoopBackOff", f"back-off {_duration(wait)} restarting failed container={where}")
+            self.waiting("CrashLoopBackOff", f"back-off {duration(wait)} restarting failed container={where}")
             where = f"{self.name} in pod {pod['name']}_{pod['namespace']}({pod['uid']})"
             self.event("Warning", "BackOff", f"Back-off restarting failed container {where}")
-            if await self._pause(wait):
+            if await self.pause(wait):
                 self.state.state, self.state.last = self.state.last, {}
                 return True
         else:
@@ -453,17 +401,5 @@ class Container:
         return (ended.code if ended.signal is None else 128 + ended.signal), bytes(output)
 
 
-def _with_parents(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """The paths and their folders, but for folders that the host has itself."""
-    folders = {os.path.dirname(path) for path in paths}
-    return (*paths, *(folder for folder in sorted(folders) if not os.path.isdir(folder)))
-
-
 def _outputs(process: Process) -> set[int]:
     return {fd for fd in (process.stdout, process.stderr) if fd is not None}
-
-
-def _duration(seconds: float) -> str:
-    """As Go prints a duration of whole seconds: 10s, 1m20s, 5m0s."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
