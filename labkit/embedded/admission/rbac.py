@@ -18,7 +18,7 @@ KINDS = ("ServiceAccount", "User", "Group")
 def default(store: Store, obj: Object, old: Object | None) -> None:
     if "roleRef" not in obj:
         return
-    obj["roleRef"].setdefault("apiGroup", GROUP)
+    obj["roleRef"]["apiGroup"] = obj["roleRef"].get("apiGroup") or GROUP
     for subject in obj.get("subjects") or ():
         if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
             subject["apiGroup"] = GROUP

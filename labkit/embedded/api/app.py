@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labkit.embedded import tls
-from labkit.embedded.api import attributes, auth, discovery, health, objects, openapi, reviews, streams
+from labkit.embedded.api import absent, attributes, auth, discovery, health, objects, openapi, reviews, streams
 from labkit.embedded.api.lists import Pages
 from labkit.embedded.api.targets import GROUPS, split
 from labkit.embedded.api.watch import Hub
@@ -60,7 +60,9 @@ def _routes() -> list[BaseRoute]:
 
 
 async def _unknown(request: Request) -> Response:
-    group, version, _ = split(request.url.path)
+    group, version, rest = split(request.url.path)
+    if hint := absent.hint(group, rest):
+        raise ApiError(404, "NotFound", hint)
     if (group, version) in GROUPS:
         raise ApiError(404, "NotFound", "the server could not find the requested resource")
     return PlainTextResponse("404 page not found\n", 404)

@@ -332,6 +332,13 @@ async def unknown(request: Request) -> Response:
     raise Refusal(UNIMPLEMENTED, "Not Implemented")
 
 
+@call
+async def absent(request: Request) -> Response:
+    """What Argo has and this server has not: cron workflows, the archive, events."""
+    what = request.url.path.split("/")[3]
+    raise Refusal(UNIMPLEMENTED, f"{what}: not supported by the embedded cluster; use `labkit up --engine kind`")
+
+
 ROOT = "/api/v1/workflows/{namespace}"
 ACTIONS: dict[str, Act] = {
     "retry": actions.retry,
@@ -343,8 +350,10 @@ ACTIONS: dict[str, Act] = {
     "set": actions.set_,
 }
 EVERY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-KINDS = ("workflows", "workflow-templates", "cluster-workflow-templates", "cron-workflows", "archived-workflows")
-OWN = (*KINDS, "workflow-events", "stream", "info", "version", "userinfo")  # what stands behind /api/v1/
+KINDS = ("workflows", "workflow-templates", "cluster-workflow-templates")
+ABSENT = ("cron-workflows", "archived-workflows", "archived-workflows-label-keys", "archived-workflows-label-values",
+          "workflow-event-bindings", "event-sources", "sensors", "tracking", "sync", "stream")  # fmt: skip
+OWN = (*KINDS, *ABSENT, "workflow-events", "info", "version", "userinfo")  # what stands behind /api/v1/
 
 
 def serves(path: str) -> bool:
@@ -368,6 +377,7 @@ routes: list[BaseRoute] = [
     Route("/api/v1/workflow-events/{namespace}", workflow_events, methods=["GET"]),
     Route("/api/v1/workflow-events/", workflow_events, methods=["GET"]),
     Route("/api/v1/stream/events/{namespace}", kubernetes_events, methods=["GET"]),
+    Route("/api/v1/events/{namespace}/{discriminator}", absent, methods=["POST"]),
     *template_routes.routes,
     *artifact_routes.routes,
     Route("/api/v1/archived-workflows", archived, methods=["GET"]),
@@ -376,4 +386,5 @@ routes: list[BaseRoute] = [
     Route("/api/v1/userinfo", userinfo, methods=["GET"]),
     *[Route(f"/api/v1/{name}/{{rest:path}}", unknown, methods=EVERY)
       for name in KINDS],
+    *[Route(f"/api/v1/{name}{rest}", absent, methods=EVERY) for name in ABSENT for rest in ("", "/{rest:path}")],
 ]  # fmt: skip

@@ -138,3 +138,26 @@ def test_finalize_lets_a_namespace_go(http: httpx.Client) -> None:
     assert http.get(f"/api/v1/namespaces/{name}").status_code == 404
     assert http.put(f"/api/v1/namespaces/{name}/finalize", json=body).status_code == 404
     assert http.put("/api/v1/namespaces/default/finalize", json={"spec": {"finalizers": 5}}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/api/v1/namespaces/{}/pods/p/proxy", "pods/proxy"),
+        ("/api/v1/namespaces/{}/services/s/proxy/index.html", "services/proxy"),
+        ("/api/v1/namespaces/{}/replicationcontrollers", "replicationcontrollers"),
+        ("/api/v1/persistentvolumes/x", "persistentvolumes"),
+        ("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", "poddisruptionbudgets.policy"),
+        ("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/x", "horizontalpodautoscalers.autoscaling"),
+        ("/apis/apps/v1/statefulsets", "statefulsets.apps"),
+        ("/apis/argoproj.io/v1alpha1/namespaces/{}/cronworkflows", "cronworkflows.argoproj.io"),
+    ],
+)
+def test_what_there_is_not_says_where_it_is(http: httpx.Client, namespace: str, path: str, what: str) -> None:
+    answer = http.get(path.format(namespace))
+    assert (answer.status_code, answer.json()["reason"]) == (404, "NotFound")
+    assert answer.json()["message"].startswith(f"{what}: not supported by the embedded cluster")
+    assert answer.json()["message"].endswith("use `labkit up --engine kind`")
+    assert http.get("/api/v1/namespaces/default/nonsense").json()["message"] == (
+        "the server could not find the requested resource"
+    )
