@@ -6,16 +6,42 @@ pkg/kubelet/lifecycle/predicate.go.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from labkit.embedded.kubelet.client import Refused, Unreachable
 from labkit.embedded.kubelet.status import Verdict
+
+if TYPE_CHECKING:
+    from labkit.embedded.kubelet.pod import Pod
 
 Object = dict[str, Any]
 FIRST = ("pods", "cpu", "memory", "ephemeral-storage")
+PREFIX = "Pod was rejected: "
 SELECTOR = "node(s) didn't match Pod's node affinity/selector"
 TAINT = "node(s) had taints that the pod didn't tolerate"
+
+
+async def admit(pod: Pod) -> bool:
+    """Look whether a pod that has chosen its node by itself fits there; False where it doesn't, or is being stopped."""
+    if not is_new(pod.object):
+        return True
+    while True:
+        try:
+            node = await pod.kubelet.api.get(f"/api/v1/nodes/{pod.host.name}")
+            break
+        except (Refused, *Unreachable):
+            if await pod.pause(pod.retry):
+                return False
+    before = itertools.takewhile(lambda other: other is not pod, pod.host.pods())
+    others = [other.object for other in before if not other.verdict]
+    found = refusal(pod.object, node, pod.host.allocatable, others)
+    if found:
+        pod.event("Warning", found.reason, found.message.removeprefix(PREFIX))
+        pod.fail(found, 0)
+    return found is None
 
 
 def is_new(pod: Object) -> bool:
@@ -48,4 +74,4 @@ def refusal(pod: Object, node: Object, room: Mapping[str, str], others: Iterable
 
 
 def _rejected(reason: str, why: str) -> Verdict:
-    return Verdict(reason, f"Pod was rejected: {why}", rejected=True)
+    return Verdict(reason, PREFIX + why, rejected=True)

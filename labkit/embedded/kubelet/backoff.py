@@ -25,3 +25,9 @@ class BackOff:
         self.delay = min(max(self.delay * 2, self.first), LONGEST)
         self.since = time.time()
         return wait
+
+
+def duration(seconds: float) -> str:
+    """As Go prints a duration of whole seconds: 10s, 1m20s, 5m0s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.embedded.kubelet import admission, env, status, volumes
+from labkit.embedded.kubelet import admission, env, hosts, status, volumes
 from labkit.embedded.kubelet.backoff import BackOff
 from labkit.embedded.kubelet.client import Refused, Unreachable
-from labkit.embedded.kubelet.container import HOSTS, Container
+from labkit.embedded.kubelet.container import Container
 from labkit.embedded.kubelet.status import Verdict
-from labkit.embedded.runtime.launch import Mount
 
 if TYPE_CHECKING:
     from labkit.embedded.kubelet.host import Host
@@ -100,21 +97,6 @@ class Pod:
             event.cancel()
         return self.stopping.is_set()
 
-    def hosts(self) -> tuple[Mount, ...]:
-        """/etc/hosts: this machine's, which is the network's that pods share, and the pod itself. Where paths are translated
-        it is this machine's alone, since the resolver is told no paths."""
-        file = self.folder / "hosts"
-        return (Mount(file, HOSTS),) if file.exists() else ()
-
-    def _write_hosts(self) -> None:
-        if self.kubelet.runtime.isolation == "none":
-            return
-        with contextlib.suppress(OSError, UnicodeError):
-            known, name, domain = Path(HOSTS).read_text(), env.hostname(self.object), self.spec.get("subdomain")
-            full = f"{name}.{domain}.{self.object['metadata']['namespace']}.svc.cluster.local\t" if domain else ""
-            words = "# Kubernetes-managed hosts file (host network).\n"
-            (self.folder / "hosts").write_text(f"{words}{known}\n{status.ADDRESS}\t{full}{name}\n")
-
     async def token(self, refused: str = "") -> str:
         """A token of the pod's service account, for what the kubelet does in its name."""
         return await self.kubelet.account_token(self.object, refused)
@@ -127,7 +109,7 @@ class Pod:
     async def _run(self) -> None:
         writer = asyncio.create_task(self._write())
         try:
-            if not self._was_lost() and await self._admit():
+            if not self._was_lost() and await admission.admit(self):
                 self._arm_deadline()
                 await self._live()
             self._ended = True
@@ -144,25 +126,6 @@ class Pod:
             writer.cancel()
             if self._deadline:
                 self._deadline.cancel()
-
-    async def _admit(self) -> bool:
-        """Look whether a pod that has chosen its node by itself fits there; False where it doesn't, or is being stopped."""
-        while admission.is_new(self.object):
-            try:
-                node = await self.kubelet.api.get(f"/api/v1/nodes/{self.host.name}")
-            except (Refused, *Unreachable):
-                if await self.pause(self.retry):
-                    return False
-                continue
-            before = itertools.takewhile(lambda pod: pod is not self, self.host.pods())
-            others = [pod.object for pod in before if not pod.verdict]
-            self.verdict = admission.refusal(self.object, node, self.host.allocatable, others)
-            if self.verdict:
-                self.event("Warning", self.verdict.reason, self.verdict.message.removeprefix("Pod was rejected: "))
-                self.stop(0)
-                return False
-            break
-        return True
 
     async def _live(self) -> None:
         self.changed()
@@ -184,7 +147,8 @@ class Pod:
             try:
                 for container in self.containers:
                     container.prepare()
-                self._write_hosts()
+                if self.kubelet.runtime.isolation != "none":
+                    hosts.write(self.object, self.folder)
                 self.volumes, self.sources = await asyncio.gather(
                     volumes.set_up(self.kubelet.api, self.kubelet.home.root, self.object, self.folder),
                     self._sources(),
