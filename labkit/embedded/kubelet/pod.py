@@ -28,6 +28,7 @@ Object = dict[str, Any]
 log = logging.getLogger("kubelet")
 PATIENCE = 0.2  # seconds that an unimportant status may wait for an important one
 RETRY, RETRY_MOST = 0.5, 10.0  # seconds between attempts of what can't be set up
+LOOK = 1.0  # seconds between looks at deadlines
 LOST = "The container could not be located when the pod was terminated"
 FINAL = ("Succeeded", "Failed")
 
@@ -110,7 +111,7 @@ class Pod:
         writer = asyncio.create_task(self._write())
         try:
             if not self._was_lost() and await admission.admit(self):
-                self._arm_deadline()
+                self._arm_deadline(LOOK)
                 await self._live()
             self._ended = True
             self._settle()
@@ -261,13 +262,14 @@ class Pod:
             self.verdict = verdict
             self.stop(grace)
 
-    def _arm_deadline(self) -> None:
+    def _arm_deadline(self, look: float = 0.0) -> None:
+        """`look`: a kubelet looks at deadlines once a second, so that who counts along (Argo) sees them pass first."""
         if self._deadline:
             self._deadline.cancel()
         seconds = self.spec.get("activeDeadlineSeconds")
         if seconds is not None:
             left = seconds - (time.time() - self._began)
-            self._deadline = asyncio.get_running_loop().call_later(max(left, 0), self._too_late)
+            self._deadline = asyncio.get_running_loop().call_later(max(left + look, 0), self._too_late)
 
     def _too_late(self) -> None:
         words = "Pod was active on the node longer than the specified deadline"
