@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labkit.embedded import tls
-from labkit.embedded.api import absent, attributes, auth, discovery, health, objects, openapi, reviews, streams
+from labkit.embedded.api import absent, answer, attributes, auth, discovery, health, objects, openapi, reviews, streams
 from labkit.embedded.api.lists import Pages
 from labkit.embedded.api.targets import GROUPS, split
 from labkit.embedded.api.watch import Hub
@@ -62,7 +62,10 @@ def _routes() -> list[BaseRoute]:
 async def _unknown(request: Request) -> Response:
     group, version, rest = split(request.url.path)
     if hint := absent.hint(group, rest):
-        raise ApiError(404, "NotFound", hint)
+        response = status_response(ApiError(404, "NotFound", hint))
+        if group == "autoscaling":  # kubectl autoscale drops the answer, and shows what failed after it
+            response.headers.append(*answer.warning([hint])[0])
+        return response
     if (group, version) in GROUPS:
         raise ApiError(404, "NotFound", "the server could not find the requested resource")
     return PlainTextResponse("404 page not found\n", 404)

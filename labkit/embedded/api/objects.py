@@ -15,7 +15,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from labkit.embedded.api import answer, apply, body, escalation, lists, options, patch, subresources, validation, watch
+from labkit.embedded.api import (
+    answer,
+    apply,
+    body,
+    escalation,
+    lists,
+    options,
+    patch,
+    subresources,
+    typos,
+    validation,
+    watch,
+)
 from labkit.embedded.api.targets import Target, parse
 from labkit.embedded.resources import CLAIMS, ENDPOINTS, JOBS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES, Resource
 from labkit.embedded.status import ApiError, bad_request, cause, invalid, not_found
@@ -114,6 +126,7 @@ async def create(request: Request, target: Target) -> Response:
     chosen = options.write(request.query_params, "CreateOptions", request.headers.get("user-agent", ""))
     answer.form(request)
     obj, warnings = await validation.read(request, resource, chosen.validation)
+    warnings += typos.warnings(request, resource, obj)
     meta = obj["metadata"]
     if meta.get("resourceVersion"):
         raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
@@ -137,6 +150,7 @@ async def _put(request: Request, target: Target, save: Callable[..., Object]) ->
     chosen = options.write(request.query_params, "UpdateOptions", request.headers.get("user-agent", ""))
     answer.form(request)
     obj, warnings = await validation.read(request, resource, chosen.validation)
+    warnings += typos.warnings(request, resource, obj)
     meta = obj["metadata"]
     if meta.setdefault("name", target.name) != target.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({target.name})")
@@ -165,6 +179,7 @@ async def modify(request: Request, target: Target) -> Response:
         return _apply_new(request, target, change, chosen)
     new = change.apply(json.loads(json.dumps(old)))  # a patch may work in place
     new, warnings = validation.patched(resource, new, chosen.validation)
+    warnings += typos.warnings(request, resource, new)
     meta = new["metadata"]
     _same_identity(resource, meta, old["metadata"])
     if not change.creates:
@@ -191,6 +206,7 @@ def _apply_new(request: Request, target: Target, change: patch.Patch, chosen: op
     """Server-side apply to an object that isn't there makes it."""
     resource = target.resource
     obj, warnings = validation.patched(resource, change.apply(None), chosen.validation)
+    warnings += typos.warnings(request, resource, obj)
     meta = obj["metadata"]
     meta.setdefault("name", target.name)
     if meta["name"] != target.name:

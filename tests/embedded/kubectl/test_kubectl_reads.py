@@ -165,3 +165,18 @@ def test_events_are_listed_in_time(kubectl: Kubectl) -> None:
     assert rows[0]["REASON"] == "Scheduled"
     assert {"TYPE", "OBJECT", "MESSAGE"} <= set(rows[0])
     assert "Started" in {r["REASON"] for r in table(kubectl("get", "events"))}
+
+
+def test_what_there_is_not_is_told_where_it_is(kubectl: Kubectl) -> None:
+    hint = "use `labkit up --engine kind`"
+    kubectl("create", "deployment", "d", "--image=busybox", "--replicas=0")
+    for words in (
+        "create pdb p --selector=a=b --min-available=1",
+        "autoscale deployment d --max=3",
+        "create quota q",
+        "get --raw /api/v1/namespaces/default/services/x/proxy/",
+    ):
+        assert hint in kubectl.run(*words.split()).err
+    assert hint in kubectl.run("cluster-info", "dump").err
+    made = kubectl.run("create", "-f", "-", stdin=json.dumps(workflow("w") | {"spec": {"entrypoin": "main"}}))
+    assert (made.code, made.err) == (0, 'Warning: unknown field "spec.entrypoin"\n')
