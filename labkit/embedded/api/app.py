@@ -42,7 +42,7 @@ def build(store: Store, home: Path, lifespan: Lifespan | None = None) -> Starlet
     folder = ClusterFolder(home)
     app = Starlette(routes=_routes(), lifespan=lifespan, exception_handlers={ApiError: _failed, HTTPException: _http})
     app.state.store, app.state.home = store, home
-    app.state.hub, app.state.pages = Hub(), Pages()
+    app.state.hub, app.state.pages, app.state.heard = Hub(), Pages(), streams.Heard()
     accounts = auth.Authenticator(folder, store.uid)
     app.state.accounts = accounts
     app.state.authorizer = Authorizer(store)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -140,11 +141,16 @@ async def log(request: Request) -> Response:
         _socket(request), _path("logs", pod, container), [("uid", pod["metadata"]["uid"]), *query]
     )
     chunks = await opened.__aenter__()
+    heard = request.app.state.heard
 
     async def body() -> AsyncIterator[bytes]:
+        size = 0
         try:
             async for chunk in chunks:
                 yield chunk
+                size += len(chunk)
+            if not query:
+                heard.note(request.state.user.name, pod, container, size)
         finally:
             await opened.__aexit__(None, None, None)
 
@@ -159,7 +165,43 @@ async def execute(socket: WebSocket) -> None:
 
 
 async def attach(socket: WebSocket) -> None:
-    await _run(socket, "attach", [])
+    """Join a container's program. kubectl reads the log first: where the program has ended since, it gets the rest of that,
+    since of a refusal it would make the log once more, from the beginning of the same second."""
+    try:
+        await _run(socket, "attach", [])
+    except ApiError as error:
+        pod = _pod(socket)
+        container = _container(pod, socket.query_params.get("container", ""))
+        size = socket.app.state.heard.size(socket.state.user.name, pod, container)
+        if error.code != 404 or size is None:
+            raise
+        query = [("uid", pod["metadata"]["uid"])]
+        async with kubelet_client.get(_socket(socket), _path("logs", pod, container), query) as chunks:
+            said = b"".join([chunk async for chunk in chunks])
+        await socket.accept(_protocol(socket, (V5, V4)))
+        if said[size:]:
+            await socket.send_bytes(b"\x01" + said[size:])
+        await socket.send_bytes(b'\x03{"metadata":{},"status":"Success"}')
+        await socket.close()
+
+
+class Heard:
+    """How much of a container's log somebody has read, for the moment that it takes to attach."""
+
+    MOMENT = 5.0  # seconds
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], tuple[float, int]] = {}
+
+    def note(self, user: str, pod: Mapping[str, Any], container: str, size: int) -> None:
+        now = time.monotonic()
+        self._found = {key: value for key, value in self._found.items() if now - value[0] < self.MOMENT}
+        self._found[user, pod["metadata"]["uid"], container] = now, size
+
+    def size(self, user: str, pod: Mapping[str, Any], container: str) -> int | None:
+        """Bytes, or None where nothing was read just now; it is asked once."""
+        when, size = self._found.pop((user, pod["metadata"]["uid"], container), (0.0, 0))
+        return size if time.monotonic() - when < self.MOMENT else None
 
 
 async def _run(socket: WebSocket, verb: str, command: kubelet_client.Query) -> None:

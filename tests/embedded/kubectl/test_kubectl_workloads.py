@@ -170,3 +170,13 @@ def test_what_is_attached_to_is_heard_whole_and_given_what_it_reads(kubectl: Kub
     assert kubectl("run", "cat", *options, "--", "cat", stdin="from afar\n") == "from afar\n"
     script = "read first; sleep 1; echo $first; echo last"
     assert kubectl("run", "late", *options, "--", "sh", "-c", script, stdin="first\n") == "first\nlast\n"
+
+
+def test_who_has_read_the_log_and_attaches_too_late_is_told_of_the_end(kubectl: Kubectl) -> None:
+    kubectl.apply(pod("p", "echo hi", restartPolicy="Always"))
+    waits = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff"
+    kubectl("wait", "pod/p", waits, "--timeout=20s")
+    assert 'container not found ("main")' in kubectl.run("attach", "p").err, "the log has not been read"
+    assert kubectl("logs", "p") == "hi\n"
+    assert kubectl("attach", "p") == "", "all of it has been read"
+    assert kubectl.run("attach", "p").code != 0
