@@ -218,7 +218,7 @@ class Container:
             with contextlib.suppress(psutil.Error, OSError):
                 record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
                 (self.folder / "process.json").write_text(json.dumps(record))
-            if self.spec.get("stdin") and self.policy != "Always":  # one that starts again has to be seen running
+            if self.spec.get("stdin"):
                 await self._ends_at_once(process)
         self.state.id = self._new_id()
         self.state.state = {"running": {"startedAt": rfc3339(time.time())}}
@@ -232,7 +232,12 @@ class Container:
         if not needs:
             self.state.ready = self.kind != "init"
             self.up.set()
-        self.pod.changed(urgent=not isinstance(process, Process) or process.running)
+        over = isinstance(process, Process) and not process.running
+        self.pod.changed(urgent=not over)
+        if over and self.policy == "Always":
+            # It is to be seen running before it starts again, which a real kubelet does at its next look.
+            await self.pod.tell()
+            await self.pause(BRIEF)
         if needs:
             self._probing = asyncio.create_task(probes.watch(self))
 

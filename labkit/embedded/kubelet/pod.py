@@ -324,6 +324,10 @@ class Pod:
         found = status.build(self.object, states, self.started, self._sandbox, self.verdict, self._ended)
         return json.loads(json.dumps(found))  # a copy: the states go on changing
 
+    async def tell(self) -> None:
+        """Write the status now; return when the server has it."""
+        await self._flush()
+
     async def _write(self) -> None:
         while True:
             await self._dirty.wait()

@@ -160,8 +160,8 @@ def test_attach_shows_what_a_program_prints(kubectl: Kubectl) -> None:
 
 
 def test_a_brief_program_is_heard_once(kubectl: Kubectl) -> None:
-    for i in range(4):
-        options = ("--rm", "-i", "--restart=Never", "--image=busybox", "--quiet")
+    for i in range(6):
+        options = ("--rm", "-i", "--image=busybox", "--quiet", f"--restart={('Never', 'Always')[i % 2]}")
         assert kubectl("run", f"brief-{i}", *options, "--", "echo", "hi") == "hi\n"
 
 
