@@ -6,6 +6,8 @@ A case takes seconds of waiting and little work, so that all selected ones are s
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import subprocess
 import tempfile
 import uuid
@@ -100,6 +102,17 @@ def ask(engine: Engine, case: Case) -> Any:
         lab.call("DELETE", f"/api/v1/namespaces/{lab.ns}")
 
 
+def scheme(port: int) -> str:
+    """How the server on the port is spoken to: Argo's own manifests have it serve TLS, others plain HTTP."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10) as plain, anybody.wrap_socket(plain):
+            return "https"
+    except ssl.SSLError:
+        return "http"
+
+
 @contextmanager
 def forwarded(kubeconfig: Path) -> Iterator[str]:
     """The URL of a real cluster's Argo Server, through a forwarded port."""
@@ -110,7 +123,8 @@ def forwarded(kubeconfig: Path) -> Iterator[str]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert "127.0.0.1:" in line, line
-            yield f"http://127.0.0.1:{line.split('127.0.0.1:')[1].split()[0]}"
+            port = int(line.split("127.0.0.1:")[1].split()[0])
+            yield f"{scheme(port)}://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.wait()

@@ -35,7 +35,7 @@ MASKS = [
         r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)": "TIME",
         r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}": "TIME",
         r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b": "IP",
-        r"sha256:[0-9a-f]{64}": "DIGEST",
+        r"(docker.io/library/import-\d{4}-\d\d-\d\d@)?sha256:[0-9a-f]{64}": "DIGEST",  # of an image from an archive
         r"\w+://[0-9a-f]{64}": "CONTAINER",
         r"\b[23]\d{4}\b": "PORT",
         r"(?<![\w./-])(labkit|lab(?:kit(?:-[a-z]+)?-[0-9a-f]{6})?-control-plane)(?![\w.-]|/(?!IP))": "NODE",

@@ -22,6 +22,7 @@ from labkit.embedded.argo import (
     repository,
     spec,
     templating,
+    told,
     types,
     validate,
     variables,
@@ -31,13 +32,11 @@ from labkit.embedded.argo.operation import (
     Operation,
     OperationError,
     ParallelismReached,
-    completed,
     failed,
     fulfilled,
 )
 from labkit.embedded.argo.spec import Source
 from labkit.embedded.argo.task import TaskError
-from labkit.embedded.controllers import events
 from labkit.embedded.controllers.loop import Controller
 from labkit.embedded.resources import CLAIMS, CONFIGMAPS, PODS, WORKFLOWS, WORKFLOWTASKRESULTS
 from labkit.embedded.status import ApiError
@@ -45,7 +44,6 @@ from labkit.embedded.store import Event, Key, Store
 
 log = logging.getLogger(__name__)
 
-COMPONENT = "workflow-controller"
 _ENDED = ("Succeeded", "Failed", "Error")
 _OF_NODE = {"Pending": "Pending", "Running": "Running", "Succeeded": "Succeeded", "Skipped": "Succeeded",
             "Omitted": "Succeeded", "Failed": "Failed", "Error": "Error"}  # fmt: skip
@@ -112,33 +110,12 @@ def _persist(op: Operation, phase: str | None, phases: dict[str, str | None]) ->
         if op.templates is not None and op.templates.grown:
             op.status["storedTemplates"] = op.templates.stored
         op.store.modify(WORKFLOWS, op.namespace, op.name, lambda current: op.workflow)
-        _tell(op, phase, phases)
+        told.record(op, phase, phases)
     if ended:
         cleanup.results(op)
     cleanup.pods(op)
     if ended:
         cleanup.expired(op)
-
-
-def _tell(op: Operation, phase: str | None, phases: dict[str, str | None]) -> None:
-    """Record the changes of phase as events."""
-    now = op.status.get("phase")
-    if now != phase and now in ("Running", "Succeeded", "Failed", "Error"):
-        good = now in ("Running", "Succeeded")
-        told = {"Running": "Workflow Running", "Succeeded": "Workflow completed"}
-        words: str = told.get(now) or op.status.get("message", "")
-        reason = f"Workflow{now if good else 'Failed'}"
-        kind = events.NORMAL if good else events.WARNING
-        events.record(op.store, op.workflow, kind, reason, words, component=COMPONENT)
-    for id, node in op.nodes.items():
-        if (phases.get(id), node["phase"]) == ("Running", "Pending"):  # its pod is made again
-            words = f"Error node {node['name']}: {podstate.GONE}"
-            events.record(op.store, op.workflow, events.WARNING, "WorkflowNodeError", words, component=COMPONENT)
-        if node["phase"] == phases.get(id) or not (completed(node) or node["phase"] == "Running"):
-            continue
-        kind = events.NORMAL if node["phase"] in ("Running", "Succeeded") else events.WARNING
-        words = f"{node['phase']} node {node['name']}" + (f": {node['message']}" if node.get("message") else "")
-        events.record(op.store, op.workflow, kind, f"WorkflowNode{node['phase']}", words, component=COMPONENT)
 
 
 # -- the pass --------------------------------------------------------------------------------------------------------

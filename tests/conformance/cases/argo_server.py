@@ -149,6 +149,7 @@ def through_the_client(lab: Lab) -> Any:
 
     configuration = argo_workflows.Configuration(host=lab.engine.argo)
     configuration.ssl_ca_cert = lab.engine.api.configuration.ssl_ca_cert
+    configuration.verify_ssl = lab.engine.argo == lab.engine.url
     token = lab.engine.api.configuration.auth_settings().get("BearerToken", {}).get("value")
     if token:
         configuration.api_key = {"BearerToken": token}
