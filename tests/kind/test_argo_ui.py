@@ -10,7 +10,8 @@ import sys
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import NAME
+
+from .conftest import NAME
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1800)]
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import BUNDLE
 
 from labkit import cli, cluster, doctor, paths
 from labkit.errors import LabError
 from labkit.kind import checks, fit, images, lab_image, versions
 from labkit.kind.bundle import VARIABLE, Bundle
+
+from .conftest import BUNDLE
 
 pytestmark = pytest.mark.kind
 

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import NAME, STAGES
 
 from labkit import cluster, paths
 from labkit.kind.programs import Kube
+
+from .conftest import NAME, STAGES
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1800)]
 

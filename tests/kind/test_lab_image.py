@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import BUNDLE
 
 from labkit.errors import LabError
 from labkit.kind import checks, images, lab_image, versions
 from labkit.kind.bundle import Bundle
+
+from .conftest import BUNDLE
 
 pytestmark = pytest.mark.kind
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import drill
 import pytest
 import yaml
 from course import WORKFLOWS, end_to_end
@@ -18,6 +17,8 @@ from labkit import client, cluster, namespaces, nodes, paths
 from labkit.errors import LabError
 from labkit.kind import engine
 from labkit.kind.programs import Kube
+
+from . import drill
 
 NAME, SPACE = "machines", "training"
 

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import NAME
 from work_queue import keeps_its_work
 
 from labkit import client, cluster, namespaces, paths
 from labkit.errors import LabError
 from labkit.kind import access, nodes, transfer
 from labkit.kind.programs import Kube
+
+from .conftest import NAME
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1200)]
 
