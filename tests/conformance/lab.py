@@ -7,6 +7,7 @@ case never polls. The Argo Server is behind the same address on the embedded eng
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -196,8 +197,14 @@ class Lab:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [KUBECTL, "--kubeconfig", str(self.engine.kubeconfig), "--cache-dir", str(self.engine.cache)]
+        # An environment of its own: while a thread execs with the process's, another may change it (Bad address).
         return subprocess.run(
-            [*command, "-n", self.ns, *arguments], input=stdin, capture_output=True, text=True, timeout=90
+            [*command, "-n", self.ns, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            env=dict(os.environ),
         )
 
     # --- waiting

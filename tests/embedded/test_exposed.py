@@ -27,7 +27,10 @@ KIND = ("kubeflow.org", "v1")
 
 def job(name: str, replicas: int, command: list[str]) -> dict[str, object]:
     container = {"name": "tensorflow", "image": "labkit/lab:1", "command": command}
-    worker = {"replicas": replicas, "template": {"spec": {"containers": [container]}}}
+    worker = {
+        "replicas": replicas,
+        "template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
+    }
     spec = {"runPolicy": {"cleanPodPolicy": "All"}, "tfReplicaSpecs": {"Worker": worker}}
     return {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": name}, "spec": spec}
 

@@ -89,7 +89,9 @@ def test_on_a_cluster_that_runs_a_run_leaves_no_namespace(tmp_path: Path) -> Non
     try:
         pods = "import labkit.client as c\nc.apply(POD)\nprint(c.namespace())"
         pod = "POD = {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': 'long'}, 'spec': {'containers': ["
-        pod += "{'name': 'main', 'image': 'busybox', 'command': ['sleep', '100']}]}}"
+        pod += (
+            "{'name': 'main', 'image': 'busybox', 'command': ['sleep', '100']}], 'terminationGracePeriodSeconds': 1}}"
+        )
         ended = labkit(notebook(tmp_path / "books", "a", pod, pods), "--out", tmp_path / "out", "--cluster", "mine")
         assert ended.returncode == 0, ended.stdout
         executed = nbformat.read(tmp_path / "out" / "notebooks" / "a.ipynb", 4)

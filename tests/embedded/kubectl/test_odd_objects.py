@@ -215,7 +215,7 @@ def meet(api: httpx.Client, namespace: str, dice: random.Random) -> bool:
 
 
 def test_odd_objects_break_nothing(kubectl: Kubectl, api: httpx.Client, folder: ClusterFolder) -> None:
-    seed = int(os.environ.get("LABKIT_SEED") or random.randrange(10**9))
+    seed = int(os.environ.get("LABKIT_SEED", "1"))
     print(f"seed {seed}")
     dice = random.Random(seed)
     kubectl("apply", "-f", str(ACCESS))
