@@ -56,7 +56,9 @@ c.wait('pod', 'long', lambda pod: pod['status'].get('phase') == 'Running')
 """
 
 
-@pytest.mark.parametrize("portable", ["0", "1"], ids=["forked", "started"])
+@pytest.mark.parametrize(
+    "portable", [pytest.param("0", id="forked"), pytest.param("1", id="started", marks=pytest.mark.slow)]
+)
 def test_what_a_run_that_is_killed_has_left_ends_by_itself_and_the_next_run_deletes_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portable: str
 ) -> None:
@@ -132,6 +134,7 @@ def test_a_cluster_that_a_notebook_leaves_behind_is_deleted_and_told(tmp_path: P
         cluster.down("mine", purge=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_on_a_cluster_that_runs_leaves_no_namespace_after_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

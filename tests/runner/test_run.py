@@ -249,6 +249,7 @@ def test_a_terminal_gets_a_bar_with_the_time_that_is_left(tmp_path: Path) -> Non
     assert b"a: passed" in said
 
 
+@pytest.mark.slow
 def test_notebooks_that_measure_time_run_alone(tmp_path: Path) -> None:
     books = tmp_path / "books"
     note = "import time\nstart = time.time()\ntime.sleep(0.5)\nprint(start, time.time())"
