@@ -18,9 +18,7 @@ DISK_GB = 8  # the node image, the lab image and a margin; less when they are th
 HOME_GB = 2  # the largest image, unpacked, for a moment
 PROC = Path("/proc/sys/fs/inotify")
 INOTIFY_INSTANCES = 512  # the kernel's default of 128 is used up by two nodes
-INOTIFY_WATCHES = (
-    524288  # what kind asks for; the kernel's default goes by the machine's memory, and often less will do
-)
+INOTIFY_WATCHES = 524288  # what kind asks for; the kernel's default goes by the memory, and often less will do
 
 
 def docker() -> dict[str, Any]:

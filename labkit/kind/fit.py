@@ -70,9 +70,8 @@ def _images(bundle: Bundle) -> Iterator[Difference]:
         yield Difference(f"it has Kubernetes {minor}, this kit supports {' and '.join(supported)}", renew)
         return
     wanted = {image.role: image.name for image in images.wanted()} | {"lab": versions.LAB}
-    if "node" not in content.get(
-        "stand_ins", {}
-    ):  # a stand-in for it keeps its own name, the others get the wanted one
+    # A stand-in for the node image keeps its own name; the others get the wanted one.
+    if "node" not in content.get("stand_ins", {}):
         wanted["node"] = versions.node(minor).name
     for role, name in wanted.items():
         has = content["images"].get(role, {}).get("image")

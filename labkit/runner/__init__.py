@@ -43,8 +43,8 @@ def run(
 ) -> Report:
     """Execute the notebooks of files and folders `given` and write `out`/{notebooks/, report.json, junit.xml,
     report.html}. A notebook's failure, be it that its file can't be read, is a result, not an error; LabError where a run
-    can't begin. On SIGINT or SIGTERM
-    the report is written, with what did not end as not-run, and KeyboardInterrupt raised."""
+    can't begin. On SIGINT or SIGTERM the report is written, with what did not end as not-run, and KeyboardInterrupt
+    raised."""
     sources = find(given)
     values = {name: typed(value) for name, value in (parameters or {}).items()}
     sound = [s for s in sources if not s.trouble]

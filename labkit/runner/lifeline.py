@@ -56,10 +56,8 @@ def sweep() -> list[Path]:
     """Delete what runs have left whose runner was killed; the folders of those."""
     swept = []
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{FILE}")):
-        with (
-            contextlib.suppress(OSError),
-            open(path, "r+") as file,
-        ):  # another user's; gone meanwhile; a runner that lives
+        # OSError: it is another user's, or gone meanwhile, or its runner lives.
+        with contextlib.suppress(OSError), open(path, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if told := file.read():  # else it has only just begun
                 _delete(path.parent, Owner(**json.loads(told)))

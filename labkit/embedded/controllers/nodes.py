@@ -22,7 +22,7 @@ from labkit.embedded.controllers import conditions, events, times
 from labkit.embedded.controllers.loop import Controller
 from labkit.embedded.controllers.owners import deleting
 from labkit.embedded.controllers.pods import active, finished, is_true
-from labkit.embedded.controllers.scheduler.demands import tolerated
+from labkit.embedded.demands import tolerated
 from labkit.embedded.resources import NODES, PODS
 from labkit.embedded.status import ApiError
 from labkit.embedded.store import Object, Store, now

@@ -7,40 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from labkit.embedded import ports, quantity
+from labkit.embedded import demands, ports
 from labkit.embedded.controllers.pods import finished
 from labkit.embedded.resources import PODS
 from labkit.embedded.store import Event, Object, Store
-
-CPU, PODS_COUNT = "cpu", "pods"
-DEFAULTS = {CPU: "100m", "memory": "200Mi"}
-
-
-def amount(name: str, value: str) -> int:
-    """A quantity as an integer: CPU in thousandths, the rest in units."""
-    return quantity.millis(value) if name == CPU else quantity.whole(value)
-
-
-def requests(spec: Object) -> Counter[str]:
-    """What a pod asks for: the sum over its containers, or its largest init container where that is more."""
-    total: Counter[str] = Counter({PODS_COUNT: 1})
-    for container in spec["containers"]:
-        for name, value in ((container.get("resources") or {}).get("requests") or {}).items():
-            total[name] += amount(name, value)
-    for container in spec.get("initContainers") or ():
-        for name, value in ((container.get("resources") or {}).get("requests") or {}).items():
-            total[name] = max(total[name], amount(name, value))
-    return total
-
-
-def assumed(spec: Object) -> Counter[str]:
-    """The same for comparing nodes: a container that asks for nothing needs something all the same."""
-    total: Counter[str] = Counter()
-    for container in spec["containers"]:
-        asked = (container.get("resources") or {}).get("requests") or {}
-        for name, value in DEFAULTS.items():
-            total[name] += amount(name, asked.get(name, value))
-    return total
 
 
 @dataclass(frozen=True)
@@ -89,13 +59,13 @@ class Usage:
             return
         asked, held = self.asked.setdefault(node, Counter()), self.ports.setdefault(node, Counter())
         likely, pods = self.assumed.setdefault(node, Counter()), self._placed.setdefault(node, {})
-        for name, value in assumed(pod["spec"]).items():
+        for name, value in demands.assumed(pod["spec"]).items():
             likely[name] += sign * value
         if sign > 0:
             pods[pod["metadata"]["uid"]] = Placed.of(pod)
         else:
             pods.pop(pod["metadata"]["uid"], None)
-        for name, value in requests(pod["spec"]).items():
+        for name, value in demands.requests(pod["spec"]).items():
             asked[name] += sign * value
         for port in ports.held(PODS, pod):
             held[port] += sign

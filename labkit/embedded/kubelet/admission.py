@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from labkit.embedded import demands
 from labkit.embedded.kubelet.client import Refused, Unreachable
 from labkit.embedded.kubelet.status import Verdict
 
@@ -53,15 +54,11 @@ def is_new(pod: Object) -> bool:
 
 def refusal(pod: Object, node: Object, room: Mapping[str, str], others: Iterable[Object]) -> Verdict | None:
     """Why the pod can't be on the node, which has `room` for it and those that are there; None: it can."""
-    # The scheduler's own functions, loaded when the first such pod comes: few clusters see one.
-    from labkit.embedded.controllers import usage
-    from labkit.embedded.controllers.scheduler import demands
-
     spec = pod["spec"]
-    used = sum((usage.requests(other["spec"]) for other in others), Counter[str]())
-    asked = usage.requests(spec)
+    used = sum((demands.requests(other["spec"]) for other in others), Counter[str]())
+    asked = demands.requests(spec)
     for name in sorted(asked, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
-        capacity = usage.amount(name, room[name]) if name in room else None
+        capacity = demands.amount(name, room[name]) if name in room else None
         if capacity is not None and asked[name] and asked[name] > capacity - used[name]:
             numbers = f"{name}, requested: {asked[name]}, used: {used[name]}, capacity: {capacity}"
             return _rejected(f"OutOf{name}", f"Node didn't have enough resource: {numbers}")

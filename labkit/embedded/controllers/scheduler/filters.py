@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from labkit.embedded import demands
 from labkit.embedded.controllers import usage
 from labkit.embedded.controllers.claims import names as claim_names
 from labkit.embedded.controllers.claims import node_of, waits_for_pod
 from labkit.embedded.controllers.owners import deleting
-from labkit.embedded.controllers.scheduler.demands import named, tolerated, untolerated, wanted
 from labkit.embedded.controllers.scheduler.topology import Neighbours
+from labkit.embedded.demands import named, tolerated, untolerated, wanted
 from labkit.embedded.resources import CLAIMS
 from labkit.embedded.store import Object, Store
 
@@ -51,12 +52,12 @@ def _short_of(spec: Object, node: Object, used: usage.Usage) -> tuple[list[str],
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     asked = used.asked.get(node["metadata"]["name"], Counter())
     reasons, final = [], False
-    for resource, count in usage.requests(spec).items():
-        room = usage.amount(resource, allocatable[resource]) if resource in allocatable else 0
-        if resource == usage.PODS_COUNT and resource not in allocatable:
+    for resource, count in demands.requests(spec).items():
+        room = demands.amount(resource, allocatable[resource]) if resource in allocatable else 0
+        if resource == demands.PODS_COUNT and resource not in allocatable:
             continue
         if count and asked[resource] + count > room:
-            reasons.append("Too many pods" if resource == usage.PODS_COUNT else f"Insufficient {resource}")
+            reasons.append("Too many pods" if resource == demands.PODS_COUNT else f"Insufficient {resource}")
             final = final or count > room
     return reasons, final
 

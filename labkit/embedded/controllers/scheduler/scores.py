@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from labkit.embedded import selectors
+from labkit.embedded import demands, selectors
 from labkit.embedded.controllers import usage
-from labkit.embedded.controllers.scheduler import demands
 from labkit.embedded.controllers.scheduler.topology import HOSTNAME, Neighbours, label, rules
 from labkit.embedded.resources import REPLICASETS, SERVICES
 from labkit.embedded.store import Object, Store
 
-RESOURCES = (usage.CPU, "memory")
+RESOURCES = (demands.CPU, "memory")
 SKEW = 3  # of the spreading that nobody asked for
 
 
@@ -47,16 +46,16 @@ def _shares(pod: Object, node: Object, used: usage.Usage, assumed: bool = True) 
     """The shares of the node's CPU and memory that would be taken."""
     allocatable, name = (node.get("status") or {}).get("allocatable") or {}, node["metadata"]["name"]
     asked = (used.assumed if assumed else used.asked).get(name, Counter[str]())
-    more = usage.assumed(pod["spec"]) if assumed else usage.requests(pod["spec"])
+    more = demands.assumed(pod["spec"]) if assumed else demands.requests(pod["spec"])
     shares = []
     for resource in RESOURCES:
-        room = usage.amount(resource, allocatable.get(resource, "0"))
+        room = demands.amount(resource, allocatable.get(resource, "0"))
         shares.append((asked[resource] + more[resource]) / room if room else 1.0)
     return shares
 
 
 def _balance(pod: Object, nodes: list[Object], used: usage.Usage) -> list[int]:
-    asked = usage.requests(pod["spec"])
+    asked = demands.requests(pod["spec"])
     if not any(asked[resource] for resource in RESOURCES):
         return [0] * len(nodes)
     shares = [[min(share, 1.0) for share in _shares(pod, node, used, assumed=False)] for node in nodes]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.embedded import selectors
-from labkit.embedded.controllers.scheduler.demands import untolerated, wanted
 from labkit.embedded.controllers.usage import Placed, Usage
+from labkit.embedded.demands import untolerated, wanted
 from labkit.embedded.store import Object
 
 HOSTNAME = "kubernetes.io/hostname"

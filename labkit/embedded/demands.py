@@ -1,9 +1,44 @@
-"""What a pod says of the nodes that it may run on: tolerations of taints, node selector, node affinity."""
+"""What a pod asks of a node: CPU, memory and the like, and which nodes it may run on (tolerations, node selector, node affinity).
+
+The scheduler asks before it binds a pod, the kubelet of a pod that names its node itself.
+"""
 
 from __future__ import annotations
 
-from labkit.embedded import selectors
+from collections import Counter
+
+from labkit.embedded import quantity, selectors
 from labkit.embedded.store import Object
+
+CPU, PODS_COUNT = "cpu", "pods"
+DEFAULTS = {CPU: "100m", "memory": "200Mi"}
+
+
+def amount(name: str, value: str) -> int:
+    """A quantity as an integer: CPU in thousandths, the rest in units."""
+    return quantity.millis(value) if name == CPU else quantity.whole(value)
+
+
+def requests(spec: Object) -> Counter[str]:
+    """What a pod asks for: the sum over its containers, or its largest init container where that is more."""
+    total: Counter[str] = Counter({PODS_COUNT: 1})
+    for container in spec["containers"]:
+        for name, value in ((container.get("resources") or {}).get("requests") or {}).items():
+            total[name] += amount(name, value)
+    for container in spec.get("initContainers") or ():
+        for name, value in ((container.get("resources") or {}).get("requests") or {}).items():
+            total[name] = max(total[name], amount(name, value))
+    return total
+
+
+def assumed(spec: Object) -> Counter[str]:
+    """The same for comparing nodes: a container that asks for nothing needs something all the same."""
+    total: Counter[str] = Counter()
+    for container in spec["containers"]:
+        asked = (container.get("resources") or {}).get("requests") or {}
+        for name, value in DEFAULTS.items():
+            total[name] += amount(name, asked.get(name, value))
+    return total
 
 
 def untolerated(spec: Object, node: Object) -> bool:
