@@ -11,6 +11,9 @@ NODE = ("type", "phase", "message", "templateName", "displayName", "progress", "
         "nodeFlag", "memoizationStatus", "templateRef")  # fmt: skip
 
 
+SEEN = "sleep 0.5"  # a program that ends at once is not seen running, on either engine: whether it was would be chance
+
+
 def _leaf(name: str, script: str = "true", **more: Any) -> Object:
     return {"name": name, "container": {"image": IMAGE, "command": ["sh", "-c"], "args": [script]}} | more
 
@@ -79,7 +82,7 @@ def _run(lab: Lab, made: Object) -> Any:
 
 
 def one_container(lab: Lab) -> Any:
-    found = _run(lab, _wf(_leaf("main", "echo hello")))
+    found = _run(lab, _wf(_leaf("main", f"{SEEN}; echo hello")))
     wf = lab.get("workflows/wf")
     (pod,) = lab.items("pods")
     meta = pod["metadata"]
@@ -192,7 +195,7 @@ def when_that_is_no_expression(lab: Lab) -> Any:
 
 
 def fails(lab: Lab) -> Any:
-    found = _run(lab, _wf(_leaf("main", "exit 3")))
+    found = _run(lab, _wf(_leaf("main", f"{SEEN}; exit 3")))
     events = lab.events("wf", "WorkflowFailed", "WorkflowNodeFailed", kind="Workflow")
     return found | {"events": events, "get": lab.kubectl("get", "wf")}
 
