@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterable
 
@@ -14,6 +15,11 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def interruptible() -> None:
+    """For `preexec_fn`: a Ctrl-C is heard. Where the tests run in a shell's background SIGINT is ignored by all below it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until_gone(pids: Iterable[int], seconds: float = 5) -> None:

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 from accounts import allow, hand_out
+from processes import interruptible
 
 from labkit import client, cluster, ui
 from labkit.errors import LabError
@@ -64,7 +65,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def forwarded() -> Iterator[tuple[str, str]]:
     """(address, all that was said) of `labkit ui`, until Ctrl-C."""
     command = [sys.executable, "-m", "labkit.cli", "ui", "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
     assert process.stdout
     said = ""
     try:

@@ -19,7 +19,7 @@ import yaml
 from kubernetes import config, watch
 from kubernetes.client import CoreV1Api
 
-from labkit import client, namespaces, nodes
+from labkit import client, cluster, namespaces, nodes
 from labkit.paths import ClusterFolder
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
@@ -236,7 +236,9 @@ def workflow(name: str, node: str, **work: Object) -> Object:
 
 def answers(folder: ClusterFolder, engine: ModuleType) -> Object:
     drill = Drill(folder, engine)
-    return {"pending": pending(drill), "drained": drained(drill), "lost": lost(drill)}
+    found = {"pending": pending(drill), "drained": drained(drill)}
+    cluster.up(folder.root.name)  # returns when the operators, which may have been drained too, are ready elsewhere
+    return found | {"lost": lost(drill)}
 
 
 def _web(drill: Drill) -> list[Object]:

@@ -10,6 +10,7 @@ import sys
 from urllib.request import Request, urlopen
 
 import pytest
+from processes import interruptible
 
 from .conftest import NAME
 
@@ -20,7 +21,9 @@ def test_the_pages_and_what_is_behind_them_come_until_ctrl_c(made: dict) -> None
     command = [sys.executable, "-m", "labkit.cli", "ui", "--name", NAME, "--no-browser"]
     unchecked = ssl.create_default_context()  # argo-server signs its own certificate
     unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
     try:
         assert process.stdout
         said = []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster, paths
+from labkit.kind import nodes
 from labkit.kind.programs import Kube
 
 from .conftest import NAME, STAGES
@@ -26,7 +27,8 @@ def test_the_next_up_finishes_what_was_interrupted_at_every_stage(interrupted: d
     assert list(interrupted) == list(STAGES)
     assert made["state"] == "running"
     kube = Kube(Path(made["kubeconfig"]))
-    pods = json.loads(kube("get", "pods", "-A", "-o", "json"))["items"]
-    assert {pod["status"]["phase"] for pod in pods} == {"Running"}
+    listed = [json.loads(kube("get", "pods", "-n", space, "-o", "json"))["items"] for space in nodes.SYSTEM]
+    assert all(listed), "each part of the system is there"
+    assert {pod["status"]["phase"] for pods in listed for pod in pods} == {"Running"}
     assert json.loads(paths.cluster(NAME).info.read_text())["complete"]
     assert cluster.up(NAME)["state"] == "running"
