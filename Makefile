@@ -4,57 +4,68 @@ PYTHON ?= python3
 ENGINE ?= embedded
 OUT ?= out/course
 BIN := .venv/bin
+# Processes that run the tests, which wait as much as they work.
+WORKERS ?= 4
+UV ?= $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)
 
-.PHONY: course test kind browser lab lint bench bench-kind soak setup lock clean
+.PHONY: course test kind browser lab lint bench bench-kind soak setup setup-dev lock upstream clean
 
+# What a student needs; the tools of those who work on the kit come with `make test` and the like.
 setup: .venv/.ready
+setup-dev: .venv/.ready-dev
 
-# Bytecode is compiled at install: TensorFlow imports in 3 s with it and in 8 s without.
-.venv/.ready: requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
-	  f"labkit needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}\n  hint: make PYTHON=python3.11 $(MAKECMDGOALS)")'
-	$(PYTHON) -m venv .venv
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# A newer lock or another pyproject.toml installs again. `.ci/install LOCK` does it by uv, else by pip.
+.venv/.ready: requirements.txt requirements-setup.txt pyproject.toml cluster/kubeproc/pyproject.toml
+	@PYTHON="$(PYTHON)" GOALS="$(MAKECMDGOALS)" .ci/install requirements.txt
+	@touch $@
+
+.venv/.ready-dev: requirements-dev.txt .venv/.ready
+	@PYTHON="$(PYTHON)" GOALS="$(MAKECMDGOALS)" .ci/install requirements-dev.txt
 	@touch $@
 
 course: setup
 	$(BIN)/labkit run notebooks --engine $(ENGINE) --out $(OUT)
 
-test: setup
-	$(BIN)/python -m pytest -m "not slow and not soak and not browser and not kind"
+test: setup-dev
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not soak and not browser and not kind"
 
-soak: setup
+soak: setup-dev
 	$(BIN)/python -m pytest -m "slow or soak" --timeout 3600
 
-browser: setup
+browser: setup-dev
 	$(BIN)/python -m pytest -m browser
 
 # The real cluster: needs Docker and a bundle (LABKIT_BUNDLE) or a network.
-kind: setup
+kind: setup-dev
 	$(BIN)/python -m pytest -m kind --timeout 1800
 
 lab: setup
 	$(BIN)/labkit lab
 
-lint: setup
+lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup
+bench: setup-dev
 	$(BIN)/python -m benchmarks --write
 
 # The embedded cluster beside the real one, half an hour; needs what `make kind` needs.
-bench-kind: setup
+bench-kind: setup-dev
 	$(BIN)/python -m benchmarks engines --write
 
-# The locks are made from pyproject.toml; they carry hashes and no index address.
+# What kubeproc knows of upstream's kinds, from modules that Go downloads and checks.
+upstream: setup-dev
+	$(BIN)/python cluster/kubeproc/tools/protobuf_tables.py
+	$(BIN)/python cluster/kubeproc/tools/custom_resources.py
+
+# The locks are made from both pyproject.toml (labkit's names kubeproc); they carry hashes and no index address.
 lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.txt
-	uv pip compile cluster/packages.in -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o cluster/packages.txt
-	uv pip compile pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-dev.txt
+	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-package kubeproc --no-header -q -o requirements.txt
+	$(UV) pip compile cluster/packages.in -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o cluster/packages.txt
+	$(UV) pip compile pyproject.toml --extra dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-emit-package kubeproc --no-header -q -o requirements-dev.txt
+	$(UV) pip compile --group setup --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-setup.txt
 
 clean:
 	rm -rf out build dist *.egg-info

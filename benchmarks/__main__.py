@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import api, course, engines, memory, notebooks, pods, startup, tfjob, workflow
+from benchmarks import api, course, curves, engines, memory, notebooks, pods, startup, tfjob, workflow
 from benchmarks.measure import Row
 
 BENCHMARKS = {
@@ -24,31 +24,38 @@ BENCHMARKS = {
     "notebooks": notebooks.measure,
     "course": course.measure,
 }
+# Each has a table of its own and is left out unless asked for: `engines` needs Docker, and both take a while.
+ALONE = {"engines": engines.measure, "curves": curves.measure}
+MAIN_HEAD = ["what", "median (spread)", "promised", "held", "beside it, same run", "times slower (spread)"]
 HEADS = {
-    "main": ["what", "median (spread)", "promised", "held", "beside it, same run", "times slower (spread)"],
+    "main": MAIN_HEAD,
+    "curves": [*MAIN_HEAD[:4], "CPU of server and kubelet apiece", ""],
     "engines": ["what", "embedded, median (spread)", "", "", "the real cluster", "times slower or larger (spread)"],
 }
 README = Path(__file__).with_name("README.md")
-BESIDE_KIND = "engines"  # a table of its own: it needs Docker, and takes half an hour
-MARKS = {"main": "<!-- the table of `make bench` -->\n", BESIDE_KIND: "<!-- the table of `make bench-kind` -->\n"}
+MARKS = {
+    "main": "<!-- the table of `make bench` -->\n",
+    "curves": "<!-- the table of `python -m benchmarks curves --write` -->\n",
+    "engines": "<!-- the table of `make bench-kind` -->\n",
+}
 END = "<!-- its end -->\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*BENCHMARKS, BESIDE_KIND, []], help=f"which (default: all but {BESIDE_KIND})"
+        "names", nargs="*", choices=[*BENCHMARKS, *ALONE, []], help=f"which (default: all but {' and '.join(ALONE)})"
     )
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: 5)")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     chosen = parser.parse_args()
-    if BESIDE_KIND in chosen.names and len(chosen.names) > 1:
-        parser.error(f"{BESIDE_KIND} has a table of its own: ask for it alone")
+    if len(chosen.names) > 1 and (alone := [name for name in chosen.names if name in ALONE]):
+        parser.error(f"{alone[0]} has a table of its own: ask for it alone")
     rows: list[Row] = []
     for name in chosen.names or BENCHMARKS:
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        rows += BENCHMARKS[name](chosen.runs) if name in BENCHMARKS else engines.measure(chosen.runs)
-    which = BESIDE_KIND if chosen.names == [BESIDE_KIND] else "main"
+        rows += (BENCHMARKS | ALONE)[name](chosen.runs)
+    which = chosen.names[0] if chosen.names and chosen.names[0] in ALONE else "main"
     text = table(rows, HEADS[which])
     print(text)
     if chosen.write:

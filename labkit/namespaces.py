@@ -1,55 +1,49 @@
 """A namespace that a notebook can work in: its default service account may do what the course's workflows do.
 
-The manifests name no service account, so Argo runs their pods as `default`; the Role below is what that account needs:
-to report a step's outputs, and to make the TFJobs, Deployments and Services that resource templates make.
+The manifests name no service account, so Argo runs their pods as `default`. What that may do is written in one place,
+workflows/access.yaml, whoever applies it: kubectl by hand, `labkit run`, `labkit lab`, or the engine `existing`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from labkit import client
+from labkit import client, paths
 
 SYSTEM = "labkit-system"  # where an engine that has an artifact store keeps these:
 STORE = {"secret": "artifact-store", "configmap": "artifact-repositories"}
-EVERYTHING = ["create", "get", "list", "watch", "update", "patch", "delete"]
-ROLE: dict[str, Any] = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "Role",
-    "metadata": {"name": "course"},
-    "rules": [
-        {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]},
-        {"apiGroups": ["argoproj.io"], "resources": ["workflows", "workflowtemplates"], "verbs": EVERYTHING},
-        {"apiGroups": ["kubeflow.org"], "resources": ["tfjobs", "tfjobs/status"], "verbs": EVERYTHING},
-        {"apiGroups": ["apps"], "resources": ["deployments", "deployments/scale"], "verbs": EVERYTHING},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": EVERYTHING},
-        {
-            "apiGroups": [""],
-            "resources": ["pods", "services", "endpoints", "configmaps", "persistentvolumeclaims"],
-            "verbs": EVERYTHING,
-        },
-        {"apiGroups": [""], "resources": ["pods/log", "events"], "verbs": ["get", "list", "watch"]},
-    ],
-}
-BINDING: dict[str, Any] = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "RoleBinding",
-    "metadata": {"name": "course"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "course"},
-    "subjects": [{"kind": "ServiceAccount", "name": "default"}],
-}
 
 
 def prepare(name: str) -> None:
-    """Make the namespace `name`, if it isn't there, and give its default account the course's Role."""
-    subjects = [subject | {"namespace": name} for subject in BINDING["subjects"]]
+    """Make the namespace `name`, if it isn't there, and give its default account the Role of the workflows' steps."""
     client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    client.apply([ROLE, BINDING | {"subjects": subjects}, *artifact_store()], namespace=name)
+    client.apply(paths.kit() / "workflows" / "access.yaml", namespace=name)
+    if store := artifact_store():
+        client.apply(store, namespace=name)
+
+
+def ready() -> str:
+    """The namespace of this process; it is prepared unless `labkit run`, `labkit lab` or an instructor has done so.
+
+    A user who may not read the namespace's roles may not create any either, and works with those that exist.
+    """
+    from kubernetes.client import ApiException, RbacAuthorizationV1Api
+
+    name = client.namespace()
+    try:
+        found = RbacAuthorizationV1Api(client.api()).list_namespaced_role_binding(name).items
+    except ApiException as error:
+        if error.status == 403:
+            return name
+        raise
+    if not any(subject.name == "default" for binding in found for subject in binding.subjects or []):
+        prepare(name)
+    return name
 
 
 def artifact_store() -> list[dict[str, Any]]:
-    """What a namespace needs for its workflows' artifacts where they are kept in a store: its key, and where it is. Nothing
-    where the cluster keeps artifacts by itself."""
+    """The objects that a namespace needs to use the cluster's artifact store: its key and its address. Empty where the cluster
+    keeps artifacts itself."""
     found = [client.get(kind, name, namespace=SYSTEM) for kind, name in STORE.items()]
     kept = ("apiVersion", "kind", "type", "data")
     return [

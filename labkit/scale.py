@@ -1,4 +1,4 @@
-"""How large a notebook's run is: its parameter SCALE is a word, and what the word means is the notebook's."""
+"""How large a notebook's run is: its parameter SCALE is a word, and each notebook says what the word means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Choice = TypeVar("Choice")
 
 
 def choose(scale: object, choices: Mapping[str, Choice]) -> Choice:
-    """What `choices` has for the scale; LabError names the scales that there are."""
+    """What `choices` has for the scale; LabError names the known scales."""
     if not isinstance(scale, str) or scale not in choices:
         raise LabError(f"SCALE is {scale!r}, which is no scale of this notebook", f"set it to {', '.join(choices)}")
     return choices[scale]

@@ -1,6 +1,6 @@
 """`labkit ui`: the Argo UI of a cluster that has one, forwarded to this machine.
 
-A cluster that lacks a machine keeps lacking it: who looks at a drill does not end it.
+A machine that was stopped stays off: looking at a failure drill does not end it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def open(name: str = cluster.DEFAULT, *, browser: bool = True) -> None:
 
     found = cluster.status(name)
     if not cluster.answers(found):
-        raise LabError(f"the cluster {name!r} is {found['state']}", f"labkit up --name {name}")
+        raise LabError(f"the cluster {name!r} is {found['state']}", f"labkit up --name {name} starts it")
     kubeconfig = cluster.use(name)
     service, namespace = SERVER
     if client.get("service", service, namespace=namespace) is None:
@@ -38,7 +38,7 @@ def open(name: str = cluster.DEFAULT, *, browser: bool = True) -> None:
     except ApiException as error:
         raise LabError(
             f"the Argo UI can't be reached: {error.status} {error.reason}",
-            f"it takes the right to list and forward pods in the namespace {namespace}: kubectl auth can-i --list -n {namespace}",
+            f"you need the right to list and forward pods: `kubectl auth can-i --list -n {namespace}` shows yours",
         ) from error
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from labkit.kind import access
-from labkit.kind.programs import Kube
+from realkube.kind import access
+from realkube.programs import Kube
 
 Rule = dict[str, list[str]]
 SPACE = "course"  # the namespace that they may work in

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 from kubernetes import client, config, utils, watch
 
-from labkit.embedded import engine
+from kubeproc import engine
+from labkit.engines import embedded
 from labkit.paths import ClusterFolder
 
 Object = dict[str, Any]
@@ -26,7 +27,7 @@ def running_cluster(root: Path, portable: bool = False, **options: Any) -> Itera
     before = os.environ.get("LABKIT_PORTABLE")
     os.environ["LABKIT_PORTABLE"] = "1" if portable else "0"
     try:
-        engine.up(folder, **options)
+        embedded.up(folder, **options)
     finally:
         if before is None:
             del os.environ["LABKIT_PORTABLE"]
@@ -36,7 +37,7 @@ def running_cluster(root: Path, portable: bool = False, **options: Any) -> Itera
         yield folder
     finally:
         started = processes_of(folder)
-        engine.down(folder)
+        embedded.down(folder)
         _, left = psutil.wait_procs(started, timeout=3)
         words = [f"{p.pid}: {' '.join(p.cmdline())}" for p in left if p.is_running()]
         for process in left:
@@ -84,7 +85,7 @@ class Kube:
     def get(self, name: str) -> Object:
         return self.api.sanitize_for_serialization(self.core.read_namespaced_pod(name, self.namespace))
 
-    def until(self, name: str, holds: Callable[[Object], Any], seconds: float = 15) -> Object:
+    def until(self, name: str, holds: Callable[[Object], Any], seconds: float = 60) -> Object:
         """The pod, once `holds` is true of it."""
         seen: Object = {}
         for event in watch.Watch().stream(
@@ -98,13 +99,13 @@ class Kube:
                 return seen
         raise AssertionError(f"{name} within {seconds} s: {seen.get('status')}")
 
-    def ended(self, name: str, seconds: float = 15) -> Object:
+    def ended(self, name: str, seconds: float = 60) -> Object:
         return self.until(name, lambda pod: phase(pod) in ("Succeeded", "Failed"), seconds)
 
-    def running(self, name: str, seconds: float = 15) -> Object:
+    def running(self, name: str, seconds: float = 60) -> Object:
         return self.until(name, lambda pod: phase(pod) == "Running", seconds)
 
-    def gone(self, name: str, seconds: float = 10) -> None:
+    def gone(self, name: str, seconds: float = 60) -> None:
         """Return when there is no such pod."""
         options = {"field_selector": f"metadata.name={name}", "timeout_seconds": int(seconds)}
         listed = self.core.list_namespaced_pod(self.namespace, field_selector=f"metadata.name={name}")

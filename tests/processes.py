@@ -22,7 +22,7 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def wait_until_gone(pids: Iterable[int], seconds: float = 5) -> None:
+def wait_until_gone(pids: Iterable[int], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while alive := [pid for pid in pids if is_alive(pid)]:
         assert time.monotonic() < deadline, f"still there: {alive}"

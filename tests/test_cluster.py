@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 from kubernetes import client, config
-from processes import is_alive
 
+from kubeproc import info
 from labkit import cluster, paths
-from labkit.embedded import engine as embedded
 from labkit.errors import LabError
+from processes import is_alive
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_wrong_words_end_with_two() -> None:
 
 
 def test_importing_labkit_never_imports_tensorflow() -> None:
-    modules = "labkit, labkit.cluster, labkit.client, labkit.cli, labkit.runner, labkit.embedded.server, labkit.checks"
+    modules = "labkit, labkit.cluster, labkit.client, labkit.cli, labkit.runner, kubeproc.server, labkit.checks"
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
@@ -210,6 +210,6 @@ def test_deleting_by_force_does_not_reach_what_a_link_leads_to(tmp_path: Path) -
     folder.mkdir()
     for name, target in (("link", precious), ("dangling", tmp_path / "nothing")):
         (folder / name).symlink_to(target)
-        embedded._delete_by_force(os.unlink, str(folder / name), None)
+        info._delete_by_force(os.unlink, str(folder / name), None)
     assert not any(folder.iterdir())
     assert precious.stat().st_mode & 0o777 == 0o640

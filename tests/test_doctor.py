@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from labkit import cli, data, doctor, paths
+from labkit import cli, doctor, paths
+from labkit.course import data
 from labkit.errors import LabError
 
 Memory = namedtuple("Memory", "total")
@@ -79,7 +80,7 @@ def test_a_home_that_cant_be_made(home: Path) -> None:
     home.write_text("a file where the folder should be")
     with pytest.raises(LabError) as told:
         doctor.home()
-    assert "can't be made" in told.value.message
+    assert "can't be created" in told.value.message
     assert "LABKIT_HOME" in told.value.hint
 
 
@@ -116,7 +117,7 @@ def test_a_kubectl_that_is_not_there_or_does_not_work(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     missing = doctor.kubectl()
-    assert (missing.ok, missing.found) == (False, "not there")
+    assert (missing.ok, missing.found) == (False, "not installed")
     assert "pip install" in missing.remedy
     program = tmp_path / "bin" / "kubectl"
     program.parent.mkdir()

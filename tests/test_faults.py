@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Kube, phase
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from clusters import Kube, phase
+from kubeproc import engine
 from labkit import cluster, paths
-from labkit.embedded import engine
 
 ROOT = Path(__file__).parents[1]
 SIZE = "32m"  # of the small disk
@@ -199,7 +199,7 @@ def test_a_database_of_a_newer_labkit_is_refused(home: Path) -> None:
     with sqlite3.connect(folder.database) as database:
         database.execute("PRAGMA user_version=99")
     database.close()
-    refused(labkit("up", "--name", "a"), "has schema 99", "use the labkit that made it")
+    refused(labkit("up", "--name", "a"), "has schema 99", "use the version that created it")
     assert set(cluster.status("a")["daemons"].values()) == {0}
 
 
@@ -270,8 +270,9 @@ def test_python_3_10_is_told_what_labkit_needs(old_python: str, words: tuple[str
 
 
 def test_make_with_python_3_10_says_what_to_do(old_python: str, tmp_path: Path) -> None:
-    for name in ("Makefile", "requirements-dev.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    for name in ("Makefile", "requirements.txt", "requirements-setup.txt", "pyproject.toml", "cluster", ".ci"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
     command = ["make", "-C", str(tmp_path), "course", f"PYTHON={old_python}"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert said.returncode != 0

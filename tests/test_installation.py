@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.kind import wheels
+from realkube.supply import wheels
 
 ROOT = Path(__file__).parent.parent
 BESIDE = ("cluster", "notebooks", "workflows", "requirements.txt")  # the package, and needed by it
@@ -23,7 +23,7 @@ BESIDE = ("cluster", "notebooks", "workflows", "requirements.txt")  # the packag
 @dataclass(frozen=True)
 class Installed:
     source: Path  # the checkout that it was made from
-    wheel: Path
+    wheels: list[Path]
     prefix: Path
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -49,22 +49,23 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel of this checkout in an environment that has this one's other packages."""
     folder = tmp_path_factory.mktemp("installed")
-    wheel = wheels.of_kit(ROOT, folder)
-    with zipfile.ZipFile(wheel) as archive:
+    made = wheels.of_kit(ROOT, folder)
+    with zipfile.ZipFile(next(path for path in made if path.name.startswith("labkit-"))) as archive:
         inside = archive.namelist()
     source = folder / "source"
     for name in (name for name in inside if ".dist-info/" not in name):
         target = source / name.partition("/data/share/labkit/")[2] if ".data/data/" in name else source / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / target.relative_to(source), target)
+        origin = target.relative_to(source)
+        shutil.copyfile(ROOT / "cluster" / origin if origin.parts[0] == "realkube" else ROOT / origin, target)
     prefix = folder / "environment"
     venv.create(prefix, symlinks=True)
     python = prefix / "bin/python"
     command = [*wheels.pip(), "--python", str(python), "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    subprocess.run([*command, str(wheel)], check=True, timeout=100)
+    subprocess.run([*command, *map(str, made)], check=True, timeout=100)
     packages = next(prefix.glob("lib/python3*/site-packages"))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return Installed(source, wheel, prefix)
+    return Installed(source, made, prefix)
 
 
 def tracked(*paths: str) -> set[str]:
@@ -80,12 +81,15 @@ def test_all_of_the_kit_that_it_needs_is_installed(installed: Installed) -> None
     kit = Path(installed.says("from labkit import paths; print(paths.kit())"))
     assert package.is_relative_to(installed.prefix)
     assert kit == installed.prefix / "share/labkit"
-    for folder, names in ((package.parent, tracked("labkit")), (kit, tracked(*BESIDE))):
+    kubeproc = {name.removeprefix(f"{wheels.KUBEPROC}/") for name in tracked(f"{wheels.KUBEPROC}/kubeproc")}
+    realkube = {name.removeprefix("cluster/") for name in tracked("cluster/realkube")}
+    beside = {name for name in tracked(*BESIDE) if not name.startswith((wheels.KUBEPROC, "cluster/realkube/"))}
+    for folder, names in ((package.parent, tracked("labkit") | kubeproc | realkube), (kit, beside)):
         assert [name for name in sorted(names) if not (folder / name).is_file()] == []
 
 
 def test_it_makes_the_same_lab_image_as_the_checkout(installed: Installed) -> None:
-    code = "from labkit.kind import lab_image as i; print(i.packages_name(), i.source_hash(), i.PACKAGE)"
+    code = "from realkube.supply import lab_image as i; print(i.packages_name(), i.source_hash(), i.PACKAGE)"
     here = installed.says(code)
     there = installed.says(code, PYTHONPATH=str(installed.source))
     assert there.endswith(str(installed.source / "labkit"))

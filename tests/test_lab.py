@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
+import jupyter_client.manager
 import nbformat
 import pytest
-from course import FOLDER, NOTEBOOKS, load
 
+from books import FOLDER, NOTEBOOKS, load
 from labkit import lab
 from labkit.errors import LabError
 
@@ -56,10 +58,46 @@ def test_jupyter_listens_on_loopback_and_asks_the_network_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
-    words = lab.command(tmp_path, 0, browser=False)
-    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
+    words = lab.command(tmp_path, 0, browser=False, shell=["bash", "-i"])
+    assert words[:4] == [sys.executable, "-P", "-m", "jupyterlab"]
+    assert "--ServerApp.terminado_settings={'shell_command': ['bash', '-i']}" in words
     assert {"--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"} <= set(words)
     assert "--no-browser" in words
     assert "--LabApp.default_url=/lab/tree/notebooks/00_setup.ipynb" in words
     told = json.loads((lab.settings() / "labconfig" / "default_setting_overrides.json").read_text())
     assert told["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+
+
+def shadows(folder: Path) -> Path:
+    """A student's files, each named as a module of the standard library, that can't be imported."""
+    for name in sys.stdlib_module_names:
+        if not name.startswith("_"):
+            (folder / f"{name}.py").write_text(f"raise RuntimeError('the {name} of a student')")
+    return folder
+
+
+def test_modules_in_the_folder_where_it_is_typed_do_not_break_jupyterlab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("JUPYTER_PATH", str(lab.kernels()))
+    command = [*lab.command(tmp_path, 0, browser=False, shell=["sh"]), "--version"]
+    ended = subprocess.run(command, cwd=shadows(tmp_path), capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout.count(".")) == (0, 2), ended.stderr
+
+
+def test_modules_beside_a_notebook_do_not_break_its_kernel_in_jupyterlab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    assert lab.kernels() == lab.kernels(), "made again at each start"
+    monkeypatch.setenv("JUPYTER_PATH", str(lab.kernels()))
+    (shadows(tmp_path) / "mine.py").write_text("")
+    manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
+    try:
+        reply = client.execute_interactive("import mine, sys\nassert sys.path.count('') == 1", timeout=20)
+        assert reply["content"]["status"] == "ok"
+        assert (manager.kernel_spec.argv[0], manager.kernel_spec.metadata["debugger"]) == (sys.executable, True)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from kubernetes import client, config
 
-from labkit import cluster, nodes, paths
+from labkit import cluster, paths
+from labkit.engines import nodes
 from labkit.errors import LabError
-from labkit.existing import engine as existing
+from realkube.existing import existing_engine as existing
 
 
 @pytest.fixture(scope="module")

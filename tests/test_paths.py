@@ -75,7 +75,7 @@ def test_a_long_path_gets_a_short_folder_for_sockets(tmp_path: Path) -> None:
 
 def test_a_folder_that_cant_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LabError, match=r"file/home can't be made") as caught:
+    with pytest.raises(LabError, match=r"file/home can't be created") as caught:
         paths.own(tmp_path / "file" / "home")
     assert "LABKIT_HOME" in caught.value.hint
 

@@ -8,10 +8,12 @@ matplotlib.use("agg")
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from labkit import plotting
+from labkit.plotting import graph
 
 
 def node(id: str, type: str = "Pod", children: tuple[str, ...] = (), **more: str) -> dict:
@@ -62,7 +64,7 @@ def test_arrows_of_two_lines_side_by_side_do_not_cross() -> None:
         assert heights["after-a"] == heights["a"] > heights["b"] == heights["after-b"]
 
 
-def test_a_retried_task_is_its_last_attempt() -> None:
+def test_a_retried_task_is_its_last_attempt_and_knows_them_all() -> None:
     found = plotting.tasks(
         workflow(
             node("wf", "DAG", ("r",)),
@@ -73,6 +75,54 @@ def test_a_retried_task_is_its_last_attempt() -> None:
         )
     )
     assert {id: n["after"] for id, n in found.items()} == {"r1": [], "z": ["r1"]}
+    assert [attempt["id"] for attempt in found["r1"]["attempts"]] == ["r0", "r1"]
+    assert plotting.label(found["r1"]) == "r1\n2 attempts"
+
+
+def test_attempts_of_what_has_tasks_of_its_own_show_the_tasks_of_each() -> None:
+    found = plotting.tasks(
+        workflow(
+            node("wf", "DAG", ("r",)),
+            node("r", "Retry", ("r0", "r1")),
+            node("r0", "DAG", ("a",)),
+            node("r1", "DAG", ("b",)),
+            node("a"),
+            node("b", children=("z",)),
+            node("z"),
+        )
+    )
+    assert {id: n["after"] for id, n in found.items()} == {"a": [], "b": [], "z": ["b"]}
+    plotting.workflow(workflow(*found.values()), Figure().subplots())
+
+
+def test_each_attempt_is_a_strip_in_the_box_of_its_task() -> None:
+    nodes = [node("wf", "DAG", ("r",)), node("r", "Retry", ("r0", "r1", "r2"))]
+    nodes += [node(f"r{n}") | {"phase": phase} for n, phase in enumerate(("Failed", "Error", "Succeeded"))]
+    axes = Figure().subplots()
+    plotting.workflow(workflow(*nodes), axes)
+    strips = sorted((p for p in axes.patches if isinstance(p, Rectangle)), key=lambda p: p.get_x())
+    assert [p.get_facecolor() for p in strips] == [
+        to_rgba(plotting.COLOURS[phase]) for phase in ("Failed", "Error", "Succeeded")
+    ]
+
+
+def test_a_long_chain_and_a_wide_loop_are_drawn() -> None:
+    """2,000 tasks after each other, and 300 that all wait for 300: 90,000 dependencies."""
+    chain = [node(f"n{i}", children=(f"n{i + 1}",) if i < 1999 else ()) for i in range(2000)]
+    assert plotting.levels(plotting.tasks(workflow(node("wf", "DAG", ("n0",)), *chain)))["n1999"] == 1999
+    first, second = [f"a{i}" for i in range(300)], [f"b{i}" for i in range(300)]
+    wide = workflow(
+        node("wf", "DAG", ("one",)),
+        node("one", "TaskGroup", tuple(first)),
+        *(node(id, children=("two",), templateName="a") for id in first),
+        node("two", "TaskGroup", tuple(second)),
+        *(node(id, templateName="b") for id in second),
+    )
+    axes = Figure().subplots()
+    plotting.workflow(wide, axes)
+    (lines,) = axes.collections[:1]
+    assert len(lines.get_segments()) == 600, "they meet in one point"
+    assert [t.get_text() for t in axes.texts] == ["300 x a succeeded", "300 x b succeeded"], "boxes too small for words"
 
 
 def test_what_was_taken_from_memory_stands_for_the_parts_that_did_not_run() -> None:
@@ -101,6 +151,38 @@ def test_a_label_is_what_a_person_would_call_the_task(name: str, shown: str) -> 
     assert plotting.label(timed) == f"{shown}\n7 s"
 
 
+@pytest.mark.parametrize(
+    ("path", "shown", "called"),
+    [
+        ("wf.serve-first[0].service", "service", "serve-first service"),
+        ("wf.serve(0:first)[0].service(0)", "service(0)", "service first"),
+        ("wf.ingest.ingest(0)", "ingest(0)", "ingest"),
+        ("wf.train(1:mlp)(0)", "train(1:mlp)(0)", "train mlp"),
+        ("wf[0].hello", "hello", "hello"),
+        ("wf.onExit[0].remove(0:kind:Pod)", "remove(0:kind:Pod)", "remove Pod"),
+        ("wf", "wf", "wf"),
+    ],
+)
+def test_a_task_inside_of_another_is_told_from_its_namesakes(path: str, shown: str, called: str) -> None:
+    assert plotting.label({"name": path, "displayName": shown}).replace("\n", " ") == called
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [("Failed", "failed, 7 s"), ("Succeeded", "7 s"), ("Omitted", "not run"), ("Pending", "waits"), ("Running", "")],
+)
+def test_a_box_says_in_words_what_its_colour_says(phase: str, said: str) -> None:
+    times = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:07Z"}
+    told = plotting.label({"displayName": "a", "phase": phase} | (times if "7" in said or phase == "Omitted" else {}))
+    assert told == f"a\n{said}".rstrip()
+
+
+def test_a_title_says_what_the_numbers_count() -> None:
+    running = {"metadata": {"name": "wf"}, "status": {"phase": "Running", "progress": "13/16"}}
+    assert graph.title(running) == "wf: Running; 13 of 16 step pods have succeeded"
+    assert graph.title({"metadata": {"name": "wf"}}) == "wf: Pending"
+
+
 def test_what_a_box_says_lies_inside_of_it() -> None:
     """As wide and high as boxes are in the picture of the end-to-end system."""
     chain = [node(f"n{i}", children=(f"n{i + 1}",) if i < 6 else ()) for i in range(7)]
@@ -125,19 +207,68 @@ def test_what_a_box_says_lies_inside_of_it() -> None:
         ), text.get_text()
 
 
-def test_a_workflow_is_drawn_with_a_box_for_each_task_and_an_arrow_for_each_dependency() -> None:
+def test_a_workflow_is_drawn_with_a_box_for_each_task_and_a_line_for_each_dependency() -> None:
     axes = Figure().subplots()
     plotting.workflow(DIAMOND, axes)
-    assert len(axes.patches) == 4
-    assert sum(t.arrow_patch is not None for t in axes.texts if hasattr(t, "arrow_patch")) == 4
+    assert len([p for p in axes.patches if isinstance(p, FancyBboxPatch)]) == 4
+    lines = next(c for c in axes.collections if c.get_gid() == "arrows")
+    assert len(lines.get_segments()) == 4
 
 
-def test_a_pod_that_was_removed_while_it_ran_is_not_drawn_as_failed() -> None:
+def pod(uid: str, *changes: tuple[float, str], **more: str) -> plotting.Pod:
+    return plotting.Pod(uid, more.pop("name", uid), list(changes), **more)
+
+
+def bars(*pods: plotting.Pod, until: float | None = None) -> list[tuple[int, float, float, str]]:
+    """(row, from, to, phase by its colour) of what is drawn."""
     axes = Figure().subplots()
-    plotting.timeline({"wf-ps-0": [(0.0, "Pending"), (1.0, "Running"), (5.0, "Deleted")]}, axes)
-    waiting, running = axes.patches
-    assert running.get_facecolor() == matplotlib.colors.to_rgba(plotting.COLOURS["Running"])
-    assert (waiting.get_width(), running.get_width()) == (1.0, 4.0)
+    plotting.timeline({p.uid: p for p in pods}, axes, until)
+    phases = {to_rgba(colour): phase for phase, colour in plotting.COLOURS.items()}
+    return [
+        (round(b.get_y() + b.get_height() / 2), b.get_x(), b.get_x() + b.get_width(), phases[b.get_facecolor()])
+        for b in axes.patches
+    ]
+
+
+def test_a_pod_that_was_removed_while_it_ran_is_drawn_neither_as_running_nor_as_failed() -> None:
+    removed = pod("ps", (0.0, "Pending"), (1.0, "Running"), (5.0, "Removed"))
+    running = pod("worker", (0.0, "Pending"), (1.0, "Running"))
+    assert bars(removed, running, until=6.0) == [
+        (0, 0.0, 1.0, "Pending"),
+        (0, 1.0, 5.0, "Removed"),
+        (1, 0.0, 1.0, "Pending"),
+        (1, 1.0, 6.0, "Running"),
+    ]
+
+
+def test_a_pod_that_is_made_again_under_its_name_is_another_bar_of_its_row() -> None:
+    first = pod("1", (0.0, "Running"), (4.0, "Failed"), name="chief-0")
+    again = pod("2", (6.0, "Running"), name="chief-0")
+    assert bars(first, again, until=9.0) == [(0, 0.0, 4.0, "Error"), (0, 6.0, 9.0, "Running")]
+
+
+def test_pods_of_one_label_that_run_at_the_same_time_have_a_row_each() -> None:
+    one = pod("1", (0.0, "Running"), label="twin")
+    two = pod("2", (0.0, "Running"), label="twin")
+    assert {row for row, *_ in bars(one, two, until=9.0)} == {0, 1}
+
+
+def test_why_a_pod_waits_stands_beside_it_and_is_cut_where_it_is_long() -> None:
+    axes = Figure(figsize=(10, 4)).subplots()
+    why = "ImagePullBackOff: " + "x" * 200
+    plotting.timeline({"a": pod("a", (0.0, "Pending"), why=why)}, axes, until=10.0)
+    (text,) = [t.get_text() for t in axes.texts]
+    assert text.startswith("ImagePullBackOff: x")
+    assert len(text) == 90
+
+
+def test_the_legend_names_each_colour_once() -> None:
+    figure = Figure(figsize=(11, 4))
+    plotting.legend(figure, 0.1)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["waiting", "running", "succeeded", "failed", "ran until it was removed", "left out"]
+    colours = [plotting.COLOURS[p] for p in ("Pending", "Running", "Succeeded", "Failed", "Removed", "Omitted")]
+    assert len(set(colours)) == len(words)
 
 
 def test_an_empty_history_is_an_empty_picture() -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from accounts import allow, hand_out
-from processes import interruptible
 
+from accounts import allow, hand_out
 from labkit import client, cluster, ui
 from labkit.errors import LabError
-from labkit.existing import rights
-from labkit.kind.programs import Kube
+from processes import interruptible
+from realkube.existing import rights
+from realkube.programs import Kube
 
 WEB = """
 apiVersion: v1
@@ -138,4 +138,4 @@ def test_a_cluster_that_is_stopped_is_to_be_started(home: Path) -> None:
     cluster.down()
     with pytest.raises(LabError, match="the cluster 'labkit' is stopped") as caught:
         ui.open(browser=False)
-    assert caught.value.hint == "labkit up --name labkit"
+    assert caught.value.hint == "labkit up --name labkit starts it"

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.retry import Retry
 
 from labkit import client
-from labkit.kind.programs import Kube
+from realkube.programs import Kube
 
 QUEUE = Path(__file__).parents[1] / "workflows" / "queue.yaml"
 

@@ -8,8 +8,8 @@ from labkit.client.argo import argo
 from labkit.client.connection import api, namespace
 from labkit.client.drill import kill
 from labkit.client.forward import address, forward
-from labkit.client.images import load
-from labkit.client.objects import apply, delete, documents, events, get, listing, logs, remove, wait
+from labkit.client.image_loading import load
+from labkit.client.objects import apply, delete, documents, events, get, known, listing, logs, remove, stop, wait
 
 __all__ = [
     "address",
@@ -22,10 +22,12 @@ __all__ = [
     "forward",
     "get",
     "kill",
+    "known",
     "listing",
     "load",
     "logs",
     "namespace",
     "remove",
+    "stop",
     "wait",
 ]

@@ -14,16 +14,23 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
     from kubernetes.dynamic import DynamicClient
 
+START = "run `labkit up` in a terminal, or labkit.cluster.use() in a cell: both start the cluster"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def api() -> ApiClient:
     """The official client's connection, one for each kubeconfig; LabError where there is no cluster to talk to."""
-    return _api(os.environ.get("KUBECONFIG", ""), os.getpid())
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    try:
+        found = os.stat(kubeconfig) if kubeconfig else None
+    except OSError:
+        found = None
+    version = (found.st_mtime_ns, found.st_ino) if found else None  # it changes when the cluster is made again
+    return _api(kubeconfig, version, os.getpid())
 
 
 @cache
-def _api(kubeconfig: str, _process: int) -> ApiClient:
+def _api(kubeconfig: str, _version: tuple[int, int] | None, _process: int) -> ApiClient:
     from kubernetes import client, config
 
     configuration = client.Configuration()
@@ -34,7 +41,7 @@ def _api(kubeconfig: str, _process: int) -> ApiClient:
             config.load_kube_config(config_file=kubeconfig or None, client_configuration=configuration)
         except config.ConfigException as error:
             where = kubeconfig or "~/.kube/config"
-            raise LabError(f"no cluster to talk to: {where}: {error}", "labkit up, or labkit.cluster.use()") from error
+            raise LabError(f"no cluster to talk to: {where}: {error}", START) from error
     return client.ApiClient(configuration)
 
 
@@ -48,7 +55,7 @@ def namespace() -> str:
     try:
         _, current = config.list_kube_config_contexts(config_file=kubeconfig)
     except config.ConfigException as error:
-        raise LabError(f"no cluster to talk to: {error}", "labkit up, or labkit.cluster.use()") from error
+        raise LabError(f"no cluster to talk to: {error}", START) from error
     return str(current["context"].get("namespace") or "default")
 
 

@@ -3,7 +3,7 @@
 Pid 1 of a container can't be killed from inside, so drilled pods set `shareProcessNamespace: true`; the signal goes to
 the program's own pid, from a shell in the container. The shell finds the program as the oldest process that shares its
 mount namespace. Where a cluster's processes share the host's namespaces, a search would find one of the host's: there
-LABKIT_PID says the pid, or is empty.
+KUBEPROC_PID says the pid, or is empty.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from labkit.client.connection import namespace as own_namespace
 from labkit.errors import LabError
 
 PROGRAM = """
-pid=${LABKIT_PID-}
-if [ -z "${LABKIT_PID+told}" ]; then
+pid=${KUBEPROC_PID-}
+if [ -z "${KUBEPROC_PID+told}" ]; then
   mine=$(readlink /proc/self/ns/mnt)
   for p in $(ls /proc | grep -E '^[0-9]+$' | sort -n); do
     [ "$p" = 1 ] || [ "$p" = $$ ] && continue
@@ -24,7 +24,9 @@ if [ -z "${LABKIT_PID+told}" ]; then
   done
 fi
 [ -n "$pid" ] || { echo "no program to kill: does the pod set shareProcessNamespace: true?" >&2; exit 1; }
-kill -SIGNAL "$pid" && echo "$pid"
+kill -0 "$pid" || exit 1
+echo "$pid" # before the program ends, since the container ends with it, and this shell, too
+kill -SIGNAL "$pid"
 """
 
 
@@ -51,9 +53,9 @@ def kill(pod: str, signal: str = "KILL", *, container: str | None = None, namesp
         )
     except ApiException as error:
         raise LabError(
-            f"pod {pod} can't be killed: {error.reason}", "kubectl get pods shows whether it runs"
+            f"pod {pod} can't be killed: {error.reason}", "`kubectl get pods` shows whether it runs"
         ) from error
-    shell.run_forever(timeout=20)
+    shell.run_forever(timeout=60)
     said = (shell.read_stdout() or "").split()
     if not said or not said[-1].isdigit():
         why = (shell.read_stderr() or "").strip() or "the shell in it did not answer"

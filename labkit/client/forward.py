@@ -13,6 +13,7 @@ from typing import Any
 
 from labkit.client.connection import ACCOUNT, api
 from labkit.client.connection import namespace as own_namespace
+from labkit.client.objects import known
 from labkit.errors import LabError
 
 PORTS = "labkit.dev/ports"  # Service port -> port on this host, where the cluster's Services are proxied locally
@@ -57,7 +58,9 @@ def _service(name: str, namespace: str) -> dict[str, Any]:
         answer = CoreV1Api(api()).read_namespaced_service(name, namespace, _preload_content=False)
     except ApiException as error:
         if error.status == 404:
-            raise LabError(f"there is no Service {name} in {namespace}", "kubectl get services") from error
+            raise LabError(
+                f"there is no Service {name} in the namespace {namespace}", known("service", name, namespace)
+            ) from error
         raise
     found: dict[str, Any] = json.loads(answer.data)
     return found
@@ -71,7 +74,8 @@ def _endpoint(service: str, namespace: str, port: int) -> tuple[str, int]:
     found = _service(service, namespace)
     wanted = next((p for p in found["spec"]["ports"] if p["port"] == port), None)
     if wanted is None:
-        raise LabError(f"Service {service} has no port {port}", f"kubectl get service {service} -o yaml")
+        ports = ", ".join(str(p["port"]) for p in found["spec"]["ports"])
+        raise LabError(f"Service {service} has no port {port}", f"its ports: {ports}")
     selector = ",".join(f"{k}={v}" for k, v in (found["spec"].get("selector") or {}).items())
     for pod in core.list_namespaced_pod(namespace, label_selector=selector).items:
         ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or [])
@@ -84,7 +88,10 @@ def _endpoint(service: str, namespace: str, port: int) -> tuple[str, int]:
                     target = declared.container_port
         if isinstance(target, int):
             return pod.metadata.name, target
-    raise LabError(f"no pod behind Service {service} is ready", f"kubectl describe service {service}")
+    raise LabError(
+        f"no pod behind Service {service} is ready",
+        f"`kubectl get pods -l {selector}` shows the pods that it selects, and `kubectl describe pod NAME` why one is not ready",
+    )
 
 
 class _Tunnel:

@@ -15,10 +15,11 @@ import yaml
 
 from labkit.client.connection import api, dynamic
 from labkit.client.connection import namespace as own_namespace
-from labkit.errors import LabError
+from labkit.errors import LabError, meant
 
 Object = dict[str, Any]
 MANAGER = "labkit"
+RIGHTS = "`kubectl auth can-i --list` shows what you may do in this namespace"
 
 
 def documents(source: str | Path | Object | list[Object]) -> list[Object]:
@@ -55,7 +56,7 @@ def _resource(api_version: str, kind: str) -> Any:
         return dynamic().resources.get(api_version=api_version, kind=kind)
     except ResourceNotFoundError as error:
         raise LabError(
-            f"the cluster has no kind {kind} in {api_version}", "kubectl api-resources lists what it has"
+            f"the cluster has no kind {kind} in {api_version}", "`kubectl api-resources` lists the kinds that it has"
         ) from error
 
 
@@ -78,7 +79,7 @@ def apply(source: str | Path | Object | list[Object], namespace: str | None = No
         except ApiException as error:
             name = meta.get("name") or meta.get("generateName")
             raise LabError(
-                f"{wanted['kind']} {name}: {_message(error)}", "mend the object and apply it again"
+                f"{wanted['kind']} {name}: {_message(error)}", "correct the object and apply it again"
             ) from error
         results.append(done.to_dict())
     return results
@@ -131,9 +132,7 @@ def get(kind: str, name: str, namespace: str | None = None) -> Object | None:
     except ApiException as error:
         if error.status == 404:
             return None
-        raise LabError(
-            f"{kind} {name}: {_message(error)}", "kubectl auth can-i --list shows what you may do"
-        ) from error
+        raise LabError(f"{kind} {name}: {_message(error)}", RIGHTS) from error
 
 
 def listing(kind: str, namespace: str | None = None, labels: str = "") -> list[Object]:
@@ -142,6 +141,17 @@ def listing(kind: str, namespace: str | None = None, labels: str = "") -> list[O
     where = {"namespace": namespace or own_namespace()} if resource.namespaced else {}
     found: list[Object] = resource.get(label_selector=labels, **where).to_dict().get("items") or []
     return found
+
+
+def known(kind: str, name: str, namespace: str | None = None) -> str:
+    """The hint where no object of that kind has the name: which one is most like it, and the others."""
+    from kubernetes.client import ApiException
+
+    try:
+        names = [found["metadata"]["name"] for found in listing(kind, namespace)]
+    except (ApiException, LabError):
+        return f"`kubectl get {kind}s` lists those that exist"
+    return meant(name, names, f"{kind}s")
 
 
 def wait(
@@ -167,7 +177,8 @@ def wait(
     happened = "".join(f"  {e['type']}: {e['reason']}: {e['message']}\n" for e in events(name, space)[-5:])
     wanted = f" for {what}" if what else ""
     raise LabError(
-        f"{kind} {name}: waited {timeout:g} s in vain{wanted}. Its status:\n{said}{happened}", "read the events above"
+        f"{kind} {name}: waited {timeout:g} s in vain{wanted}. Its status:\n{said}{happened}",
+        "the events above say what happened",
     )
 
 
@@ -215,7 +226,7 @@ def logs(
             pod, namespace or own_namespace(), follow=follow, _preload_content=False, **options
         )
     except ApiException as error:
-        raise LabError(f"pod {pod}: {_message(error)}", "kubectl get pods shows which there are") from error
+        raise LabError(f"pod {pod}: {_message(error)}", "`kubectl get pods` lists those that exist") from error
     for chunk in stream.stream(decode_content=True):
         yield chunk.decode("utf-8", "replace")
 
@@ -228,8 +239,8 @@ def delete(source: str | Path | Object | list[Object], namespace: str | None = N
     for wanted in found:
         if not wanted["metadata"].get("name"):
             raise LabError(
-                f"{wanted['kind']} with the generateName {wanted['metadata'].get('generateName')!r} has no name: which one"
-                " is to be deleted is not said",
+                f"{wanted['kind']} with the generateName {wanted['metadata'].get('generateName')!r} has no name, so it is not"
+                " clear which one to delete",
                 "delete what apply returned: it has the name that the cluster gave",
             )
     for wanted in reversed(found):
@@ -240,13 +251,29 @@ def delete(source: str | Path | Object | list[Object], namespace: str | None = N
             resource.delete(name=meta["name"], body={"propagationPolicy": "Background"}, **where)
         except ApiException as error:
             if error.status != 404:
-                raise LabError(
-                    f"{wanted['kind']} {meta['name']}: {_message(error)}", "kubectl auth can-i delete"
-                ) from error
+                raise LabError(f"{wanted['kind']} {meta['name']}: {_message(error)}", RIGHTS) from error
+
+
+def stop(name: str, namespace: str | None = None) -> None:
+    """Stop a workflow: its steps are ended and no other step begins, except those of its exit handler, which tidies up. A
+    workflow that has ended stays as it is. LabError if there is no workflow of that name."""
+    from kubernetes.client import ApiException
+
+    space = namespace or own_namespace()
+    found = get("workflow", name, space)
+    if found is None:
+        raise LabError(f"there is no workflow {name!r} in the namespace {space!r}", known("workflow", name, space))
+    if (found.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error"):
+        return
+    shutdown = {"spec": {"shutdown": "Stop"}}
+    try:
+        _kind("workflow").patch(name=name, namespace=space, body=shutdown, content_type="application/merge-patch+json")
+    except ApiException as error:
+        raise LabError(f"workflow {name}: {_message(error)}", RIGHTS) from error
 
 
 def remove(kind: str, name: str, namespace: str | None = None, timeout: float = 60) -> None:
-    """Delete one object without a grace period and return when it is gone; where there is none nothing happens."""
+    """Delete one object without a grace period and return when it is gone; nothing happens if it does not exist."""
     from kubernetes.client import ApiException
 
     resource = _kind(kind)
@@ -256,7 +283,7 @@ def remove(kind: str, name: str, namespace: str | None = None, timeout: float = 
     except ApiException as error:
         if error.status == 404:
             return
-        raise LabError(f"{kind} {name}: {_message(error)}", "kubectl auth can-i delete") from error
+        raise LabError(f"{kind} {name}: {_message(error)}", RIGHTS) from error
     found = get(kind, name, namespace)
     if found is None:
         return
@@ -266,4 +293,7 @@ def remove(kind: str, name: str, namespace: str | None = None, timeout: float = 
     ):
         if event["type"] == "DELETED":
             return
-    raise LabError(f"{kind} {name} is still there after {timeout:g} s", "is there a finalizer in its metadata?")
+    raise LabError(
+        f"{kind} {name} is still there after {timeout:g} s",
+        f"`kubectl get {kind} {name} -o yaml` shows whether its metadata has a finalizer",
+    )

@@ -1,4 +1,5 @@
-"""The version of a notebook that students get: without what stands between the marks of a solution, without outputs.
+"""The version of a notebook that students get: without what stands between the marks of a solution, without outputs, at the
+scale of a class.
 
 The marks are nbgrader's. What stands around them in a cell is left as it is: it gives the student the names that the
 check reads. nbgrader's stub is put in only where without it nothing would show the place.
@@ -14,10 +15,12 @@ from labkit.errors import LabError
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HERE = "# YOUR CODE HERE"
+MACHINES, PEOPLE = "ci", "class"  # values of SCALE
 
 
 def student_version(notebook: Any) -> Any:
-    """A copy of a notebook (an nbformat node) without its solutions and outputs; the same for the same notebook.
+    """A copy of a notebook (an nbformat node) without its solutions and outputs, with SCALE class; the same for the same
+    notebook.
 
     LabError for a mark without its other half.
     """
@@ -27,10 +30,33 @@ def student_version(notebook: Any) -> Any:
             cell.source = without_solution(cell.source)
         except LabError as error:
             raise LabError(f"cell {cell.get('id', '?')}: {error.message}", error.hint) from None
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = with_scale(cell.source)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return made
+
+
+def with_scale(source: str) -> str:
+    """The cell of the parameters with the scale that is meant for people, where it has the one that is meant for machines."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return source
+    lines = source.splitlines(keepends=True)
+    for node in tree.body:
+        if (
+            isinstance(node, ast.Assign)
+            and [t.id for t in node.targets if isinstance(t, ast.Name)] == ["SCALE"]
+            and isinstance(node.value, ast.Constant)
+            and node.value.value == MACHINES
+            and node.value.lineno == node.value.end_lineno
+        ):
+            line = lines[node.value.lineno - 1].encode()  # offsets are of bytes
+            start, end = node.value.col_offset, node.value.end_col_offset
+            lines[node.value.lineno - 1] = (line[:start] + f'"{PEOPLE}"'.encode() + line[end:]).decode()
+    return "".join(lines)
 
 
 def without_solution(source: str) -> str:

@@ -10,21 +10,25 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import paths
+from labkit import output, paths
 from labkit.errors import LabError
-from labkit.runner import provenance
-from labkit.runner.notebooks import Source, check_parameters, find, typed
+from labkit.runner import limits, provenance
+from labkit.runner import report_folder as places
+from labkit.runner.notebooks import Source
+from labkit.runner.parameters import check as check_parameters
 from labkit.runner.progress import Progress
-from labkit.runner.report import CellError, Notebook, Report, by_outcome, summary
+from labkit.runner.report import Notebook, Report
+from labkit.runner.selection import find
+from labkit.runner.work import Work
 
 if TYPE_CHECKING:
-    from labkit.runner.execute import Deadline
     from labkit.runner.kernels import Nursery
     from labkit.runner.session import Session
 
@@ -33,91 +37,136 @@ def run(
     given: Sequence[str | Path],
     *,
     out: str | Path,
-    engine: str = "embedded",
+    engine: str | None = None,
     cluster_name: str | None = None,
     nodes: int | None = None,
-    jobs: int = 0,
-    parameters: dict[str, str] | None = None,
+    jobs: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
     timeout: float = 1800,
     cell_timeout: float = 600,
+    force: bool = False,
 ) -> Report:
     """Execute the notebooks of files and folders `given` and write `out`/{notebooks/, report.json, junit.xml,
-    report.html}. A notebook's failure, be it that its file can't be read, is a result, not an error; LabError where a run
-    can't begin. On SIGINT or SIGTERM the report is written, with what did not end as not-run, and KeyboardInterrupt
-    raised."""
-    sources = find(given)
-    values = {name: typed(value) for name, value in (parameters or {}).items()}
-    sound = [s for s in sources if not s.trouble]
-    if sound == sources:  # else it may be the broken one's
-        check_parameters(sources, values)
-    folder = _folder(Path(out))
-    started = time.monotonic()
+    report.html}. A notebook's failure, be it that its file can't be read, is a result, not an
+    error; LabError where a run can't begin. On SIGINT or SIGTERM the report is written, with what did not end as not-run,
+    and KeyboardInterrupt raised."""
+    limits.check(timeout=timeout, cell_timeout=cell_timeout, jobs=jobs)
+    values = dict(parameters or {})
+    sources = _parameterized(find(given), values)
 
     from labkit.runner.session import Session
 
-    progress = Progress(sources)
-    report = Report([], engine=engine, versions=provenance.versions(), parameters=values)
-    report.hashes = provenance.hashes(s.path for s in sources)
-    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sound), nodes=nodes)
-    work = _Work(session, folder, values, (cell_timeout, timeout), progress)
-    work.unreadable([s for s in sources if s.trouble])
-    try:
-        with _terminable():
-            if sound:
-                _execute(session, work, sound, jobs)
-    except LabError as error:
-        if not session.own:
-            raise
-        work.infra(sound, error)
-    except KeyboardInterrupt:
-        work.stop()
-    finally:
-        progress.close()
-    report.notebooks = work.results(sources)
-    report.left_behind = session.left_behind
-    report.seconds = round(time.monotonic() - started, 3)
-    report.write(folder)
-
-    from labkit.runner import page
-
-    page.write(report, folder)
-    count = f"{by_outcome(report.notebooks)} in {report.seconds:.1f} s"
-    print(f"{report.table()}\n\n{count}; the report is {folder / 'report.html'}\n{summary(report.notebooks)}")
-    if work.stopped.is_set():
+    session = Session(engine, cluster_name, prewarm=any(s.prewarm for s in sources), nodes=nodes)
+    with places.claimed(out, [s.path for s in sources], [s.name for s in sources], force) as folder:
+        report = Report([], engine=session.engine, versions=provenance.versions(), parameters=values)
+        report.hashes = provenance.hashes(s.path for s in sources)
+        _begin(report, sources, folder)
+        interrupted = _fill(report, sources, folder, session, jobs, (cell_timeout, timeout))
+        _write(report, folder)
+        output.say(
+            f"{report.table()}\n\n{report.by_outcome()} in {report.seconds:.1f} s; the report is {folder / 'report.html'}\n"
+            f"{report.summary()}"
+        )
+    if interrupted:
         raise KeyboardInterrupt
     return report
 
 
-def _execute(session: Session, work: _Work, sources: Sequence[Source], jobs: int) -> None:
+def _parameterized(sources: Sequence[Source], values: Mapping[str, Any]) -> list[Source]:
+    """The sources, where a parameter that can't be set in one is that one's trouble."""
+    if not any(s.trouble or s.unclear for s in sources):  # else it may be that one's
+        check_parameters((s.parameters | s.late for s in sources), values)
+    settled = []
+    for source in sources:
+        if source.unclear:  # its cell fails by itself, and says why
+            source = replace(source, parameters=frozenset(values))
+        if undone := sorted(source.late & values.keys()):
+            what = f"{source.path} sets {', '.join(undone)} back in a second cell tagged parameters"
+            source = replace(source, trouble=str(LabError(what, "tag one cell, and only that one")))
+        settled.append(source)
+    return settled
+
+
+def _begin(report: Report, sources: Sequence[Source], folder: Path) -> None:
+    """Write the report of a run that has not ended: a run that is killed leaves this one."""
+    paths = {s.name: places.executed(s.name) for s in sources}
+    nothing = [Notebook(s.name, "not-run", 0.0, sha256=s.sha256, path=paths[s.name]) for s in sources]
+    _write(replace(report, notebooks=nothing, faults=["the run has not ended"]), folder)
+
+
+def _fill(
+    report: Report,
+    sources: Sequence[Source],
+    folder: Path,
+    session: Session,
+    jobs: int | None,
+    limits: tuple[float, float],
+) -> bool:
+    """Run the notebooks and note in the report what came of them; whether the run was interrupted."""
+    started = time.monotonic()
+    progress = Progress(sources)
+    work = Work(session, folder, report.parameters, limits, progress)
+    work.unreadable([s for s in sources if s.trouble])
+    sound = [s for s in sources if not s.trouble]
+    try:
+        with _terminable():
+            if sound:
+                _execute(session, work, sound, jobs or max(1, (os.cpu_count() or 2) // 2))
+    except KeyboardInterrupt:
+        work.stop()
+        report.faults.append("the run was interrupted")
+    except Exception as error:  # every run ends with a report
+        if all(s.name in work.done for s in sound):
+            report.faults.append(f"the run did not end as it should: {type(error).__name__}: {error}")
+        work.infra(sound, error)
+    finally:
+        progress.close()
+    report.notebooks = work.results(sources)
+    report.left_behind = session.left_behind
+    report.faults += session.faults
+    report.seconds = round(time.monotonic() - started, 3)
+    return work.stopped.is_set()
+
+
+def _write(report: Report, folder: Path) -> None:
+    from labkit.runner import page
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # a notebook may have deleted it
+        report.write(folder)
+        page.write(report, folder)
+    except OSError as error:
+        output.say(report.table())
+        raise LabError(
+            f"the report can't be written to {folder}: {error.strerror or error}", "make room, or name another folder"
+        ) from error
+
+
+def _execute(session: Session, work: Work, sources: Sequence[Source], jobs: int) -> None:
     """Run them in the session, of which the cluster and the kernels' parent start at the same time."""
     with session, ThreadPoolExecutor(1) as helper:
         starting = helper.submit(session.up, [s.name for s in sources])
         with _nursery(work.folder, sources) as work.nursery:
             starting.result()
-            work.all(sources, jobs or max(1, (os.cpu_count() or 2) // 2))
-            session.end_leftovers("/")  # before the kernels' parent ends, and everything below it
+            work.all(sources, jobs)
+            # Before the kernels' parent ends, and everything below it.
+            session.end_leftovers("/", work.nursery.parent.process.pid if work.nursery else None)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM, with which CI systems end a job, is taken as Ctrl-C: a run cleans up after itself."""
+    """SIGTERM, with which CI systems end a job, is taken as Ctrl-C, and so is a terminal's end: a run cleans up after itself.
+    Under nohup the latter is ignored, and stays so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "notebooks").mkdir(exist_ok=True)
-    except OSError as error:
-        raise LabError(f"{out} can't be written: {error.strerror}", "name another folder with --out") from error
-    return out.resolve()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -133,82 +182,3 @@ def _nursery(folder: Path, sources: Sequence[Source]) -> Iterator[Nursery | None
         yield nursery
     finally:
         nursery.close()
-
-
-class _Work:
-    """The notebooks of one run and what they share."""
-
-    def __init__(
-        self,
-        session: Session,
-        folder: Path,
-        values: dict[str, Any],
-        limits: tuple[float, float],
-        progress: Progress,
-    ) -> None:
-        self.session, self.folder, self.values, self.limits, self.progress = session, folder, values, limits, progress
-        self.nursery: Nursery | None = None
-        self.stopped = threading.Event()
-        self.deadlines: set[Deadline] = set()
-        self.done: dict[str, Notebook] = {}
-
-    def all(self, sources: Sequence[Source], jobs: int) -> None:
-        """Run every source: those that must run alone last. Ctrl-C ends those under way."""
-        for group, width in (([s for s in sources if not s.exclusive], jobs), ([s for s in sources if s.exclusive], 1)):
-            with ThreadPoolExecutor(width) as pool:
-                futures = [pool.submit(self.one, source) for source in group]
-                try:
-                    for future in futures:
-                        future.result()
-                except KeyboardInterrupt:
-                    self.stop()
-                    raise
-
-    def stop(self) -> None:
-        self.stopped.set()
-        for deadline in list(self.deadlines):
-            deadline.end()
-
-    def results(self, sources: Sequence[Source]) -> list[Notebook]:
-        """Every source's result, in the order given."""
-        return [self.done.get(s.name) or Notebook(s.name, "not-run", 0.0, sha256=s.sha256) for s in sources]
-
-    def unreadable(self, sources: Sequence[Source]) -> None:
-        """What could not be read is an error of that notebook, and no reason not to run the others."""
-        for source in sources:
-            told = CellError(-1, "UnreadableNotebook", source.trouble)
-            self.done[source.name] = Notebook(source.name, "error", 0.0, error=told, sha256=source.sha256)
-            self.progress.finished(self.done[source.name])
-
-    def infra(self, sources: Sequence[Source], error: LabError) -> None:
-        """The cluster could not be had: so it is told of each notebook."""
-        for source in sources:
-            told = CellError(-1, type(error).__name__, str(error))
-            self.done.setdefault(source.name, Notebook(source.name, "infra", 0.0, error=told, sha256=source.sha256))
-
-    def one(self, source: Source) -> None:
-        from labkit.runner.execute import Limits, execute
-
-        if self.stopped.is_set():
-            return
-        self.progress.started(source)
-        start = time.monotonic()
-        try:
-            result = execute(
-                source,
-                self.folder,
-                parameters=self.values,
-                environment=self.session.environments[source.name],
-                nursery=self.nursery,
-                limits=Limits(*self.limits),
-                on_cell=lambda: self.progress.cell(source),
-                deadlines=self.deadlines,
-            )
-        except Exception as error:
-            seconds = round(time.monotonic() - start, 3)
-            told = CellError(-1, type(error).__name__, str(error))
-            result = Notebook(source.name, "infra", seconds, error=told, sha256=source.sha256)
-        if self.stopped.is_set() and not result.passed:
-            result.outcome, result.error = "not-run", CellError(-1, "Interrupted", "the run was ended")
-        self.done[source.name] = result
-        self.progress.finished(result)

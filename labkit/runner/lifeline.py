@@ -23,15 +23,15 @@ from typing import IO
 
 import psutil
 
+from kubeproc.environment import LIFELINE
 from labkit import client, cluster, paths
-from labkit.embedded.lock import LIFELINE
 from labkit.errors import LabError
 
 MARK = "LABKIT_RUN"  # in the environment of every process of a run
 PREFIX = "labkit-run-"  # of a run's folder below the temporary one
 FILE = "lifeline"
 PATIENCE = 1.0  # seconds that a process may take to end by itself after the cluster has
-REMOVAL = 1  # seconds to wait for a namespace's end: begun, it needs nobody
+REMOVAL = 1  # seconds to wait for a namespace's end: the cluster finishes a deletion by itself
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def sweep() -> list[Path]:
         # OSError: it is another user's, or gone meanwhile, or its runner lives.
         with contextlib.suppress(OSError), open(path, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if told := file.read():  # else it has only just begun
-                _delete(path.parent, Owner(**json.loads(told)))
+            if written := file.read():  # else the run has only just begun
+                _delete(path.parent, Owner(**json.loads(written)))
                 swept.append(path.parent)
     return swept
 
@@ -94,23 +94,51 @@ def purge_clusters(home: Path) -> list[str]:
     return found
 
 
-def end_leftovers(mark: str) -> list[str]:
-    """End every process whose mark begins like this, this one and its parents aside; their command lines.
+def end_leftovers(mark: str) -> list[tuple[str, str]]:
+    """End every process whose mark begins like this, this one and its parents aside; their marks and command lines.
 
-    Who is ending already gets a moment to do so: only what stays was left behind.
+    A process that is ending already gets a moment to do so: only what stays was left behind.
     """
     mine = {os.getpid()} | {p.pid for p in psutil.Process().parents()}
-    found = []
+    found = {}
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.pid not in mine and process.environ().get(MARK, "").startswith(mark):
-                found.append(process)
-    _, left = psutil.wait_procs(found, timeout=PATIENCE)
+            own = process.environ().get(MARK, "")
+            if process.pid not in mine and own.startswith(mark):
+                found[process] = own
+    return [(found[p], _words(p)) for p in _end(list(found))]
+
+
+def end_orphans(parent: int) -> list[str]:
+    """End, and describe, what lives below the kernels' warm parent when no kernel does: processes that a kernel has forked.
+    Nothing is in their environment but what the parent was started with, so that no mark shows whose they are."""
+    try:
+        below = psutil.Process(parent).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return [f"pid {p.pid}: forked by a notebook" for p in _end(below)]
+
+
+def _end(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that don't end by themselves in a moment, which are killed."""
+    _, left = psutil.wait_procs(processes, timeout=PATIENCE)
+    left = [p for p in left if _lives(p)]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=5)
-    return [f"pid {p.pid}: {' '.join(p.info['cmdline'] or [])[:200]}" for p in left]
+    return left
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _words(process: psutil.Process) -> str:
+    return f"pid {process.pid}: {' '.join(process.info['cmdline'] or [])[:200]}"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -9,15 +11,16 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from labkit import output
 from labkit.runner.notebooks import Source
 from labkit.runner.report import Notebook
 
 
 class Progress:
-    """Counts code cells, of which a run knows the number before it starts."""
+    """Counts code cells, whose number a run knows before it starts."""
 
     def __init__(self, sources: Sequence[Source], stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
+        self.stream = stream or sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (without one: `2>&-`)
         self.bar = None
         self.done = 0
         self.total = len(sources)
@@ -28,8 +31,9 @@ class Progress:
     def cell(self, source: Source) -> None:
         with self.lock:
             if self.bar:
-                self.bar.set_description(source.name, refresh=False)
-                self.bar.update(1)
+                with contextlib.suppress(OSError):  # the terminal is gone; the run goes on
+                    self.bar.set_description(source.name, refresh=False)
+                    self.bar.update(1)
 
     def started(self, source: Source) -> None:
         self._say(f"{source.name}: started")
@@ -41,10 +45,12 @@ class Progress:
     def _say(self, line: str) -> None:
         with self.lock:
             if self.bar:
-                self.bar.write(line, file=self.stream)
+                with contextlib.suppress(OSError):
+                    self.bar.write(line, file=self.stream)
             else:
-                print(line, file=self.stream, flush=True)
+                output.say(line, self.stream)
 
     def close(self) -> None:
         if self.bar:
-            self.bar.close()
+            with contextlib.suppress(OSError):
+                self.bar.close()

@@ -1,7 +1,7 @@
-"""What ran: versions, and the hashes by which one finds whether it was the same as elsewhere.
+"""What ran: versions, and hashes that show whether two runs used the same files.
 
-A version says little of a kit that is worked on. So the report has a hash of labkit's own files, and one of each file in
-`workflows/`, which its notebooks submit: what `sha256sum` says of it. Those of the notebooks stand with the notebooks.
+A version says little about a kit that is being changed. So the report has a hash of labkit's own files, and the SHA-256 of
+each file in `workflows/`, which its notebooks submit. The notebooks' own hashes are in their entries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORKFLOWS = "workflows"
 
 
 def versions() -> dict[str, str]:
-    """Of labkit, Python, the platform, and the packages that matter."""
+    """The versions of labkit, Python, the platform, and the packages that matter."""
     found = {"labkit": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:
         try:
@@ -49,4 +49,7 @@ def of_package(folder: Path) -> str:
 
 
 def sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "not a file"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"

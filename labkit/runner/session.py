@@ -9,10 +9,12 @@ is there at the end was left behind.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +22,14 @@ from typing import Any
 
 import yaml
 
+from kubeproc.environment import LIFELINE
 from labkit import client, cluster, namespaces, paths
-from labkit import nodes as machines
-from labkit.embedded.lock import LIFELINE
+from labkit.engines import nodes as machines
 from labkit.errors import LabError
 from labkit.runner import lifeline
 from labkit.runner.lifeline import MARK
 
+DEFAULT = "embedded"
 LAST_WORDS = 30  # lines of the logs of a cluster that can't start
 
 
@@ -34,25 +37,33 @@ class Session:
     """A context: `up()` starts the cluster; on exit the run's own one is gone with its state, and of one that was there
     before the run's namespaces."""
 
-    def __init__(self, engine: str, name: str | None = None, prewarm: bool = False, nodes: int | None = None) -> None:
-        if engine not in cluster.ENGINES:
+    def __init__(
+        self, engine: str | None = None, name: str | None = None, prewarm: bool = False, nodes: int | None = None
+    ) -> None:
+        if engine is not None and engine not in cluster.ENGINES:
             raise LabError(
                 f"there is no engine {engine!r}", f"this version of labkit has: {', '.join(cluster.ENGINES)}"
             )
         if name and nodes:
-            raise LabError("--nodes is of a cluster that the run starts", "leave out --cluster or --nodes")
+            raise LabError("--nodes applies to a cluster that the run starts", "leave out --cluster or --nodes")
+        if name is not None and engine is not None:
+            raise LabError("--engine applies to a cluster that the run starts", "leave out --cluster or --engine")
         self.options = {} if nodes is None else {"nodes": nodes}
         machines.check(nodes)
-        if name and (state := cluster.status(name)["state"]) != "running":
-            raise LabError(f"the cluster {name!r} is {state}", f"labkit up --name {name}")
-        self.engine, self.prewarm = engine, prewarm
+        found: dict[str, Any] = cluster.status(name) if name is not None else {}
+        if name is not None and found["state"] != "running":
+            raise LabError(f"the cluster {name!r} is {found['state']}", f"labkit up --name {name} starts it")
+        self.engine = str(found.get("engine") or engine or DEFAULT)
+        self.prewarm = prewarm
         self.own = name is None
         self.name = name or "run"
         self.id = uuid.uuid4().hex
         self.left_behind: list[str] = []
-        self.environments: dict[str, dict[str, str]] = {}
+        self.faults: list[str] = []
+        self._environments: dict[str, dict[str, str] | Exception] = {}
         self._namespaces: list[str] = []
         self._homes: dict[str, Path] = {}
+        self._keys: dict[str, str] = {}  # a notebook's key, which is its namespace's name, and its name
         self._before: dict[str, str | None] = {}
 
     def __enter__(self) -> Session:
@@ -66,13 +77,24 @@ class Session:
         return self
 
     def up(self, notebooks: Sequence[str]) -> None:
-        """Have the cluster, and in `environments` what each notebook's kernel needs; LabError where it can't be had."""
+        """Start the cluster and prepare what each notebook's kernel needs; LabError where the cluster does not start."""
         found = self._start() if self.own else cluster.status(self.name)
         os.environ["KUBECONFIG"] = found["kubeconfig"]
         self.kubeconfig = Path(found["kubeconfig"])
         self.given = str(found.get("namespace") or "")
-        for notebook in notebooks:
-            self.environments[notebook] = self._environment(notebook)
+        for notebook, key in namespaces_of(notebooks).items():
+            self._keys[key] = notebook
+            try:
+                self._environments[notebook] = self._environment(notebook, key)
+            except Exception as error:  # this notebook's trouble, and no other's
+                self._environments[notebook] = error
+
+    def environment(self, notebook: str) -> dict[str, str]:
+        """What a notebook's kernel needs: raises the error that prevented it."""
+        found = self._environments[notebook]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _start(self) -> dict[str, Any]:
         with cluster.prewarmed() if self.prewarm else contextlib.nullcontext():
@@ -83,12 +105,15 @@ class Session:
                 said = []
                 with contextlib.suppress(LabError):
                     said = cluster.daemon_logs(self.name).splitlines()[-LAST_WORDS:]
-                raise LabError("\n".join([error.message, *said]), error.hint or "labkit doctor") from error
+                raise LabError(
+                    "\n".join([error.message, *said]),
+                    error.hint or "`labkit doctor` says what is missing on this machine",
+                ) from error
 
-    def _environment(self, notebook: str) -> dict[str, str]:
+    def _environment(self, notebook: str, key: str) -> dict[str, str]:
         """What a notebook's kernel gets: a namespace of its own, as the kubeconfig's default; on a cluster of which one
         namespace may be used, that."""
-        namespace = self.given or namespace_of(notebook) + ("" if self.own else f"-{self.id[:5]}")
+        namespace = self.given or key + ("" if self.own else f"-{self.id[:5]}")
         if not self.given:
             self._namespaces.append(namespace)
             namespaces.prepare(namespace)
@@ -102,7 +127,7 @@ class Session:
             "KUBECONFIG": str(path),
             "LABKIT_CLUSTER": self.name,
             "LABKIT_HOME": str(self._home(notebook)),
-            MARK: f"{self.id}/{notebook}",
+            MARK: f"{self.id}/{key}",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
 
@@ -114,28 +139,49 @@ class Session:
         self._homes[notebook] = home
         return home
 
-    def end_leftovers(self, of: str = "") -> None:
-        """End, and note, what the run has left behind: with "/" what its notebooks have."""
+    def end_leftovers(self, of: str = "", parent: int | None = None) -> None:
+        """End and record what the run left behind; with `of` "/" only what its notebooks did, below `parent`, too."""
         for notebook, home in self._homes.items():
             self.left_behind += [f"cluster {name} of {notebook}" for name in lifeline.purge_clusters(home)]
-        self.left_behind += lifeline.end_leftovers(self.id + of)
+        for mark, words in lifeline.end_leftovers(self.id + of):
+            of_whom = self._keys.get(mark.partition("/")[2])
+            self.left_behind.append(words + (f" (of {of_whom})" if of_whom else ""))
+        self.left_behind += lifeline.end_orphans(parent) if parent else []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self.own:
-                cluster.down(self.name, purge=True)
-            else:
-                for namespace in self._namespaces:
-                    client.remove("namespace", namespace)
+            self._take_down()
+        except Exception as trouble:  # the notebooks' results are worth a report
+            what = "cluster is" if self.own else "namespaces are"
+            self.faults.append(f"the run's {what} not deleted: {trouble}")
         finally:
             lifeline.restore(self._before)
             self.end_leftovers()
             self._folder.cleanup()
             self._lifeline.close()
 
+    def _take_down(self) -> None:
+        if self.own:
+            cluster.down(self.name, purge=True)
+        else:
+            for namespace in self._namespaces:
+                client.remove("namespace", namespace)
 
-def namespace_of(notebook: str) -> str:
-    """A namespace's name from a notebook's: lower-case letters, digits, dashes, 50 at most."""
-    return "nb-" + re.sub(r"[^a-z0-9]+", "-", notebook.lower()).strip("-")[:47].strip("-")
+
+def namespaces_of(notebooks: Sequence[str]) -> dict[str, str]:
+    """For each notebook's name the name of a namespace of its own: lower-case letters, digits and dashes, 57 at most.
+    Names that map to the same one, or to nothing, get a hash of the whole name."""
+    short = {name: re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:47].strip("-") for name in notebooks}
+    count = Counter(short.values())
+    found = {}
+    for name in notebooks:
+        parts = ["nb", short[name]] if short[name] else ["nb"]
+        unique = short[name] and count[short[name]] == 1
+        found[name] = "-".join(parts if unique else [*parts, _hash(name)])
+    return found
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:7]

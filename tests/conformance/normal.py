@@ -37,7 +37,7 @@ MASKS = [
         r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b": "IP",
         r"(docker.io/library/import-\d{4}-\d\d-\d\d@)?sha256:[0-9a-f]{64}": "DIGEST",  # of an image from an archive
         r"\w+://[0-9a-f]{64}": "CONTAINER",
-        r"\b[23]\d{4}\b": "PORT",
+        r"(?<![\w-])[23]\d{4}\b": "PORT",  # after a hyphen it is the end of a generated name
         r"(?<![\w./-])(labkit|lab(?:kit(?:-[a-z]+)?-[0-9a-f]{6})?-control-plane)(?![\w.-]|/(?!IP))": "NODE",
         r'Invalid value: "\{\\"apiVersion.*?\}": ': 'Invalid value: "OBJECT": ',
         r'time="TIME" level=info msg="sub-process exited"[^\n]*\n': "",  # Argo's executor, in main's own log

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from accounts import SPACE, allow, hand_out
 
-from labkit.kind.programs import Kube
+from accounts import SPACE, allow, hand_out
+from realkube.programs import Kube
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from accounts import SPACE
 
+from accounts import SPACE
 from labkit import cluster
 from labkit.errors import LabError
-from labkit.existing import rights
-from labkit.kind.programs import Kube
+from realkube.existing import rights
+from realkube.programs import Kube
 
 KINDS = "roles,rolebindings,secrets,configmaps,persistentvolumeclaims,deployments,services"
 
@@ -62,7 +62,7 @@ def test_up_makes_the_course_s_things_and_down_removes_these_and_nothing_else(st
 
 
 def test_a_context_must_be_named_and_be_there(theirs: Path) -> None:
-    with pytest.raises(LabError, match="which cluster") as caught:
+    with pytest.raises(LabError, match="the cluster's context is missing") as caught:
         cluster.up("big", "existing")
     assert "--context NAME" in caught.value.hint
     with pytest.raises(LabError, match="there is no context 'gke'"):
@@ -90,9 +90,9 @@ def test_a_thing_of_somebody_else_s_is_left_alone(student: Path, admin: Kube) ->
 
 
 def test_a_store_whose_image_can_not_be_pulled_is_told_with_why(student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from labkit.existing import engine
+    from realkube.existing import existing_engine
 
-    monkeypatch.setattr(engine, "PATIENCE", 3)
+    monkeypatch.setattr(existing_engine, "PATIENCE", 3)
     try:
         with pytest.raises(
             LabError, match=r"the artifact store in course is not ready after 3 s: \w*Image\w*: "

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from accounts import SPACE
-from course import WORKFLOWS
 
+from accounts import SPACE
+from books import WORKFLOWS
 from labkit import cluster, paths
 from labkit.errors import LabError
-from labkit.existing import engine, rights
-from labkit.kind import access
-from labkit.kind.programs import Kube
+from realkube.existing import existing_engine, rights
+from realkube.kind import access
+from realkube.programs import Kube
 
 Give = Callable[[list[dict]], None]
 WHOLE = yaml.safe_load(rights.ROLE.read_text())["rules"]
@@ -50,12 +50,12 @@ def without(verb: str, resource: str) -> list[dict]:
 def test_who_may_nothing_is_told_every_verb(theirs: Path) -> None:
     error = refused("nobody")
     assert error.message.startswith(
-        f"in the namespace {SPACE} you may not: get, list, watch, create, patch, delete pods; "
+        f"in the namespace {SPACE} you may not: get, list, watch, create, update, patch, delete pods; "
     )
     for words in ("get pods/log", "get, create pods/portforward", "get, patch deployments/scale.apps"):
         assert f"; {words}; " in error.message
-    assert "get, list, watch, create, patch, delete workflowtemplates.argoproj.io" in error.message
-    assert "can give it to them: create, patch workflowtaskresults.argoproj.io" in error.message
+    assert "get, list, watch, create, update, patch, delete workflowtemplates.argoproj.io" in error.message
+    assert "can grant only if you have them: create, patch workflowtaskresults.argoproj.io" in error.message
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,11 @@ def test_who_may_nothing_is_told_every_verb(theirs: Path) -> None:
         ("get", "pods/portforward", "you may not: get pods/portforward"),
         ("patch", "deployments/scale", "you may not: patch deployments/scale.apps"),
         ("patch", "rolebindings", "you may not: patch rolebindings.rbac.authorization.k8s.io"),
-        ("patch", "workflowtaskresults", "only who has it can give it to them: patch workflowtaskresults.argoproj.io"),
+        (
+            "patch",
+            "workflowtaskresults",
+            "that you can grant only if you have them: patch workflowtaskresults.argoproj.io",
+        ),
     ],
 )
 def test_each_verb_that_is_missing_is_told_alone(maker: Give, verb: str, resource: str, told: str) -> None:
@@ -79,15 +83,15 @@ def test_a_role_that_lets_only_create_is_told_before_anything_is_made(maker: Giv
     rules = [rule | {"verbs": ["create"]} for rule in WHOLE]
     maker(rules)
     error = refused()
-    assert "get, list, watch, patch, delete tfjobs.kubeflow.org" in error.message
+    assert "get, list, watch, update, patch, delete tfjobs.kubeflow.org" in error.message
     assert "create pods" not in error.message
-    assert error.message.endswith("can give it to them: patch workflowtaskresults.argoproj.io")
+    assert error.message.endswith("can grant only if you have them: patch workflowtaskresults.argoproj.io")
 
 
 def test_what_an_administrator_is_told_to_run_gives_all_that_was_missing(theirs: Path, admin: Kube) -> None:
     hint = refused("nobody").hint
-    commands = hint.removeprefix("an administrator gives it: ").split("; ")
-    assert commands[0] == f"kubectl create namespace {SPACE} (unless it is there)"
+    commands = hint.removeprefix("an administrator grants it: ").split("; ")
+    assert commands[0] == f"kubectl create namespace {SPACE} (unless it exists)"
     assert commands[-1].endswith(f"--serviceaccount={SPACE}:nobody")
     for command in commands[1:]:
         words = shlex.split(command)
@@ -104,7 +108,7 @@ def test_who_may_escalate_and_bind_needs_not_hold_what_he_gives(maker: Give, tmp
     extra = {"apiGroups": [rights.RBAC], "resources": ["roles"], "verbs": ["escalate", "bind"]}
     maker([*without("patch", "workflowtaskresults"), extra])
     maker_alone = tmp_path / "maker.kubeconfig"
-    access.write(maker_alone, engine._context("maker", None))
+    access.write(maker_alone, existing_engine._context("maker", None))
     rights.check(Kube(maker_alone), SPACE)
 
 
@@ -147,7 +151,7 @@ def test_a_namespace_that_is_not_there_is_made_by_an_administrator(
     theirs: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hint = refused("nobody", namespace="nosuchns").hint
-    assert "kubectl create namespace nosuchns (unless it is there); kubectl apply -n nosuchns -f" in hint
+    assert "kubectl create namespace nosuchns (unless it exists); kubectl apply -n nosuchns -f" in hint
     monkeypatch.setenv("KUBECONFIG", str(cluster))
     owner = yaml.safe_load(cluster.read_text())["current-context"]
     error = refused(owner, namespace="nosuchns")
@@ -156,5 +160,17 @@ def test_a_namespace_that_is_not_there_is_made_by_an_administrator(
 
 def test_what_the_steps_are_given_is_read_from_the_role_that_gives_it() -> None:
     granted = {right.resource for right in rights.granted()}
-    assert granted == {"workflowtaskresults.argoproj.io", "tfjobs.kubeflow.org", "deployments.apps", "services"}
+    assert {
+        "workflowtaskresults.argoproj.io",
+        "tfjobs.kubeflow.org",
+        "deployments.apps",
+        "jobs.batch",
+        "services",
+    } <= granted
+    assert not granted & {"secrets", "roles.rbac.authorization.k8s.io", "workflowtaskresults"}
     assert rights.Right("patch", "workflowtaskresults.argoproj.io") in rights.granted()
+    # so that who may work in a namespace can give the steps their Role
+    assert set(rights.granted()) <= {
+        *rights.used(),
+        *(r for r in rights.granted() if r.resource.startswith("workflowtask")),
+    }

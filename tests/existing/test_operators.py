@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from labkit.errors import LabError
-from labkit.existing import operators
-from labkit.kind.programs import Kube
+from realkube.existing import operators
+from realkube.programs import Kube
 
 TRAINING, ARGO = operators.OPERATORS
 WHOLE = {operator.api: set(operator.kinds) | {"others"} for operator in operators.OPERATORS}
@@ -35,7 +35,7 @@ def test_other_parts_of_kubeflow_in_the_same_group_are_not_the_training_operator
     with pytest.raises(LabError) as caught:
         operators.demand(WHOLE | {TRAINING.api: {"notebooks", "notebooks/status", "profiles"}})
     assert caught.value.message == (
-        "the cluster lacks what the course's manifests ask for: no tfjobs in kubeflow.org/v1, which the Training Operator brings"
+        "the cluster lacks what the course's manifests need: no tfjobs in kubeflow.org/v1, which the Training Operator brings"
     )
     assert caught.value.hint == (
         "an administrator installs it: kubectl apply --server-side -k "
@@ -110,6 +110,6 @@ def test_their_images_are_read_where_one_may_look(installed: None, admin: Kube, 
 
 def test_versions_that_nobody_could_see_are_told_as_such() -> None:
     assert list(operators.notes({})) == [
-        "which the Training Operator it has can't be seen from here; the course was made with v1.9.4",
-        "which Argo Workflows it has can't be seen from here; the course was made with v3.7.9",
+        "the version of the Training Operator is unknown, since you may not read it; the course was made with v1.9.4",
+        "the version of Argo Workflows is unknown, since you may not read it; the course was made with v3.7.9",
     ]

@@ -6,8 +6,8 @@ import ast
 
 import nbformat
 import pytest
-from course import NOTEBOOKS, load
 
+from books import NOTEBOOKS, load
 from labkit.errors import LabError
 from labkit.grading.release import BEGIN, END, HERE, student_version, without_solution
 
@@ -27,7 +27,9 @@ def test_a_students_notebook_has_no_solution_and_is_otherwise_the_same(path) -> 
     assert END not in text
     for ours, theirs in zip(notebook.cells, made.cells, strict=True):
         assert (ours.id, ours.metadata) == (theirs.id, theirs.metadata)
-        if BEGIN not in ours.source:
+        if "parameters" in ours.metadata.get("tags", []):
+            assert theirs.source == ours.source.replace('SCALE = "ci"', 'SCALE = "class"') != ours.source
+        elif BEGIN not in ours.source:
             assert ours.source == theirs.source
 
 
@@ -75,3 +77,21 @@ def test_a_mark_without_its_other_half_is_an_error(marks: list[str]) -> None:
     notebook.cells[0]["id"] = "answer-9"
     with pytest.raises(LabError, match="cell answer-9: the marks of its solution don't match"):
         student_version(notebook)
+
+
+@pytest.mark.parametrize(
+    ("source", "released"),
+    [
+        ('SCALE = "ci"  # "ci" takes seconds\nSEED = 0', 'SCALE = "class"  # "ci" takes seconds\nSEED = 0'),
+        ("SCALE = 'ci'", 'SCALE = "class"'),
+        ('"\u00fc"; SCALE = "ci"', '"\u00fc"; SCALE = "class"'),
+        ('SCALE = "full"', 'SCALE = "full"'),
+        ('OTHER = "ci"', 'OTHER = "ci"'),
+        ("%magic", "%magic"),
+    ],
+)
+def test_a_student_gets_the_scale_of_a_class(source: str, released: str) -> None:
+    v4 = nbformat.v4
+    cells = [v4.new_code_cell(source, metadata={"tags": ["parameters"]}), v4.new_code_cell(source)]
+    made = student_version(v4.new_notebook(cells=cells))
+    assert [c.source for c in made.cells] == [released, source]

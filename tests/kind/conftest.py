@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster, paths
-from labkit.kind import checks, nodes
-from labkit.kind.bundle import VARIABLE
+from realkube.kind import node_containers, requirements
+from realkube.supply.bundle import VARIABLE
 
 NAME = "test"
 # The lines that `up` says when something is done, in their order: what follows the last of them is a moment.
@@ -25,7 +25,7 @@ BUNDLE = Path("~/.cache/labkit/bundle").expanduser()
 
 
 def skip_without_docker() -> None:
-    if reason := checks.lacking():
+    if reason := requirements.lacking():
         warnings.warn(f"NO KIND CLUSTER: {reason.message}; the real cluster is not tested", stacklevel=1)
         pytest.skip(f"no kind cluster can be had: {reason.message}")
 
@@ -49,9 +49,9 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def first_node(process: subprocess.Popen) -> dict[str, str]:  # type: ignore[type-arg]
     """Waits until the process has made a node; what Docker has."""
-    name = nodes.kind_name(paths.cluster(NAME))
+    name = node_containers.kind_name(paths.cluster(NAME))
     deadline = time.monotonic() + 240
-    while not (there := nodes.containers(name)):
+    while not (there := node_containers.containers(name)):
         assert process.poll() is None, "it ended before there was a node"
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -60,7 +60,7 @@ def first_node(process: subprocess.Popen) -> dict[str, str]:  # type: ignore[typ
 
 def ids() -> set[str]:
     """Docker's ids of the cluster's containers."""
-    label = f"label={nodes.LABEL}={nodes.kind_name(paths.cluster(NAME))}"
+    label = f"label={node_containers.LABEL}={node_containers.kind_name(paths.cluster(NAME))}"
     return set(subprocess.check_output(["docker", "ps", "-aq", "--filter", label], text=True).split())
 
 

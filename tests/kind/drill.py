@@ -19,7 +19,8 @@ import yaml
 from kubernetes import config, watch
 from kubernetes.client import CoreV1Api
 
-from labkit import client, cluster, namespaces, nodes
+from labkit import client, cluster, namespaces
+from labkit.engines import nodes
 from labkit.paths import ClusterFolder
 
 KUBECTL = Path(sys.executable).parent / "kubectl"

@@ -10,6 +10,7 @@ import sys
 from urllib.request import Request, urlopen
 
 import pytest
+
 from processes import interruptible
 
 from .conftest import NAME

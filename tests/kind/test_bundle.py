@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from labkit import doctor
-from labkit.data import sources
+from labkit.course.data import sources
 from labkit.errors import LabError
-from labkit.kind import manifests, programs, versions, wheels
-from labkit.kind.bundle import VARIABLE, Bundle
-from labkit.kind.bundling import _Maker
+from realkube import programs
+from realkube.supply import operator_manifests, versions, wheels
+from realkube.supply.bundle import VARIABLE, Bundle
+from realkube.supply.bundle_maker import _Maker
 
 
 def small(folder: Path, **files: str) -> Bundle:
@@ -79,7 +80,7 @@ def test_a_damaged_bundle_json_is_told_with_what_is_wrong_in_it(words: str, tmp_
 def test_damaged_checksums_are_told(damage: str, tmp_path: Path) -> None:
     small(tmp_path, manifests__one="first")
     (tmp_path / "SHA256SUMS").write_text(damage)
-    with pytest.raises(LabError, match="have not the same files"):
+    with pytest.raises(LabError, match="do not list the same files"):
         Bundle.of(tmp_path)
 
 
@@ -93,7 +94,7 @@ def test_a_bundle_from_before_bundle_json_had_a_checksum_is_taken_if_both_lists_
     assert not old.sealed
     bundle.content["files"]["manifests/one"]["sha256"] = hashlib.sha256(b"other").hexdigest()
     (tmp_path / "bundle.json").write_text(json.dumps(bundle.content))
-    with pytest.raises(LabError, match="have not the same files"):
+    with pytest.raises(LabError, match="do not list the same files"):
         Bundle.of(tmp_path)
 
 
@@ -255,7 +256,7 @@ def test_the_packages_of_the_lab_image_are_those_of_the_kit() -> None:
 
 def test_every_image_of_the_manifests_here_is_in_the_table() -> None:
     known = {image.name for image in versions.images().values()} | {versions.LAB}
-    text = manifests.own("artifacts") + (versions.FOLDER / "argo-workflows/kustomization.yaml").read_text()
+    text = operator_manifests.own("artifacts") + (versions.FOLDER / "argo-workflows/kustomization.yaml").read_text()
     assert versions.LAB in text
     assert versions.images()["argoexec"].name in text
     assert all(":" in name for name in known)

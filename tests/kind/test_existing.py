@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from accounts import hand_out
-from course import WORKFLOWS, end_to_end
 
+from accounts import hand_out
+from books import WORKFLOWS, end_to_end
 from labkit import cluster
 from labkit.errors import LabError
-from labkit.existing import operators, rights
-from labkit.kind.programs import Kube
+from realkube.existing import operators, rights
+from realkube.programs import Kube
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(1200)]
 SPACE = "course"
@@ -54,9 +54,13 @@ def names(kube: Kube) -> set[str]:
 
 
 def test_who_may_nothing_is_told_what_and_how_an_administrator_gives_it(theirs: Path) -> None:
-    with pytest.raises(LabError, match=r"you may not: get, list, watch, create, patch, delete pods; ") as caught:
+    with pytest.raises(
+        LabError, match=r"you may not: get, list, watch, create, update, patch, delete pods; "
+    ) as caught:
         cluster.up("big", "existing", context="nobody")
-    assert caught.value.message.endswith("can give it to them: create, patch workflowtaskresults.argoproj.io")
+    assert caught.value.message.endswith(
+        "can grant only if you have them: create, patch workflowtaskresults.argoproj.io"
+    )
     assert f"kubectl create rolebinding course-user -n {SPACE} --role=course-user" in caught.value.hint
     assert cluster.status("big")["state"] == "absent"
 

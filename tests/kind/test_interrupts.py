@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster, paths
-from labkit.kind import nodes
-from labkit.kind.programs import Kube
+from realkube.kind import node_containers
+from realkube.programs import Kube
 
 from .conftest import NAME, STAGES
 
@@ -27,7 +27,7 @@ def test_the_next_up_finishes_what_was_interrupted_at_every_stage(interrupted: d
     assert list(interrupted) == list(STAGES)
     assert made["state"] == "running"
     kube = Kube(Path(made["kubeconfig"]))
-    listed = [json.loads(kube("get", "pods", "-n", space, "-o", "json"))["items"] for space in nodes.SYSTEM]
+    listed = [json.loads(kube("get", "pods", "-n", space, "-o", "json"))["items"] for space in node_containers.SYSTEM]
     assert all(listed), "each part of the system is there"
     assert {pod["status"]["phase"] for pods in listed for pod in pods} == {"Running"}
     assert json.loads(paths.cluster(NAME).info.read_text())["complete"]

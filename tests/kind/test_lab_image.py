@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import LabError
-from labkit.kind import checks, images, lab_image, versions
-from labkit.kind.bundle import Bundle
+from realkube import programs
+from realkube.supply import docker_images, lab_image, versions
+from realkube.supply.bundle import Bundle
 
 from .conftest import BUNDLE
 
@@ -39,14 +40,14 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     package = Path(shutil.copytree(lab_image.PACKAGE, tmp_path_factory.mktemp("source") / "labkit"))
     with pytest.MonkeyPatch.context() as patch:
         try:
-            checks.docker()
+            programs.docker_info()
             bundle = Bundle.of(BUNDLE if BUNDLE.is_dir() else None)
         except LabError as error:
             warnings.warn(f"NO DOCKER: {error.message}; the lab image is not tested", stacklevel=1)
             pytest.skip(error.message)
         patch.setattr(versions, "LAB", NAME)
         patch.setattr(lab_image, "PACKAGE", package)
-        images.lab(bundle)
+        docker_images.lab(bundle)
         yield package
         subprocess.run(["docker", "rmi", NAME], capture_output=True, timeout=60)
 
@@ -67,13 +68,13 @@ def test_it_has_this_labkit_its_packages_and_their_bytecode(copy: Path) -> None:
 
 def test_a_changed_labkit_makes_it_stale_and_costs_the_last_layers_only(copy: Path) -> None:
     assert not lab_image.stale()
-    packages, data = images.image_id(lab_image.packages_name()), len(layers(NAME)) - 2
+    packages, data = docker_images.image_id(lab_image.packages_name()), len(layers(NAME)) - 2
     before = layers(NAME)
     (copy / "errors.py").write_text((copy / "errors.py").read_text() + "\nCHANGED = 'yes'\n")
     assert lab_image.stale()
-    images.lab(None)  # no bundle: the packages are there
+    docker_images.lab(None)  # no bundle: the packages are there
     assert not lab_image.stale()
-    assert images.image_id(lab_image.packages_name()) == packages
+    assert docker_images.image_id(lab_image.packages_name()) == packages
     assert layers(NAME)[:data] == before[:data], "base, packages and data are the layers that they were"
     assert layers(NAME)[data:] != before[data:]
     assert run("python3", "-c", "from labkit import errors; print(errors.CHANGED)").stdout.strip() == "yes"

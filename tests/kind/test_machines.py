@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from course import WORKFLOWS, end_to_end
 from kubernetes import config, watch
 from kubernetes.client import CoreV1Api
 
-from labkit import client, cluster, namespaces, nodes, paths
+from books import WORKFLOWS, end_to_end
+from labkit import client, cluster, namespaces, paths
+from labkit.engines import nodes
 from labkit.errors import LabError
-from labkit.kind import engine
-from labkit.kind.programs import Kube
+from realkube.kind import kind_engine
+from realkube.programs import Kube
 
 from . import drill
 
@@ -49,7 +50,7 @@ def test_each_node_has_the_size_that_was_asked_for(three: dict, kube: Kube) -> N
 def test_the_machine_that_the_api_runs_on_is_not_taken_away(three: dict) -> None:
     first = next(node for node in three["nodes"] if node.endswith("control-plane"))
     with pytest.raises(LabError, match="where the API runs"):
-        nodes.stop(engine, paths.cluster(NAME), first)
+        nodes.stop(kind_engine, paths.cluster(NAME), first)
 
 
 def test_the_artifacts_are_kept_on_the_machine_that_is_not_taken_away(three: dict, kube: Kube) -> None:
@@ -69,10 +70,10 @@ def test_the_system_ends_well_though_a_machine_fails_while_it_is_trained(three: 
     core = CoreV1Api(config.new_client_from_config(three["kubeconfig"]))
     claim, victim = training(core)
 
-    change = nodes.stop(engine, paths.cluster(NAME), victim)
+    change = nodes.stop(kind_engine, paths.cluster(NAME), victim)
     assert change.pods > 0
     assert cluster.status(NAME)["state"] == "degraded"
-    assert nodes.stop(engine, paths.cluster(NAME), victim).on is False, "again: the same"
+    assert nodes.stop(kind_engine, paths.cluster(NAME), victim).on is False, "again: the same"
 
     ended = client.wait("workflow", name, lambda w: w["status"].get("finishedAt"), timeout=900, namespace=SPACE)
     assert ended["status"]["phase"] == "Succeeded", ended["status"].get("message")
@@ -82,7 +83,7 @@ def test_the_system_ends_well_though_a_machine_fails_while_it_is_trained(three: 
         claim
     }
 
-    nodes.start(engine, paths.cluster(NAME), victim)
+    nodes.start(kind_engine, paths.cluster(NAME), victim)
     assert cluster.status(NAME)["state"] == "running"
     node = json.loads(kube("get", "node", victim, "-o", "json"))
     assert not node["spec"].get("taints")
@@ -92,7 +93,7 @@ def test_the_system_ends_well_though_a_machine_fails_while_it_is_trained(three: 
 def test_both_engines_tell_the_same_of_nodes_that_are_closed_emptied_and_lost(
     three: dict, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = drill.answers(paths.cluster(NAME), engine)
+    there = drill.answers(paths.cluster(NAME), kind_engine)
     embedded = cluster.up("beside", "embedded", nodes=3, node_cpus=1, node_memory="5Gi")
     monkeypatch.setenv("KUBECONFIG", embedded["kubeconfig"])
     try:

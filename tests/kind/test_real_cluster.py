@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from work_queue import keeps_its_work
 
 from labkit import client, cluster, namespaces, paths
 from labkit.errors import LabError
-from labkit.kind import access, nodes, transfer
-from labkit.kind.programs import Kube
+from realkube.kind import access, image_transfer, node_containers
+from realkube.programs import Kube
+from work_queue import keeps_its_work
 
 from .conftest import NAME
 
@@ -58,7 +58,7 @@ def test_the_users_own_kubeconfig_is_never_touched(made: dict, foreign: Path) ->
 def test_a_second_up_finds_nothing_to_do(made: dict) -> None:
     def system() -> list[str]:
         uid = "jsonpath={.items[*].metadata.uid}"
-        return [kube()("get", "pods", "-n", space, "-o", uid) for space in nodes.SYSTEM]
+        return [kube()("get", "pods", "-n", space, "-o", uid) for space in node_containers.SYSTEM]
 
     before = system()
     assert cluster.up(NAME)["state"] == "running", "without naming the engine"
@@ -96,7 +96,7 @@ def test_a_full_disk_is_told_and_the_image_can_be_loaded_when_there_is_room(
     made: dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (node,) = made["nodes"]
-    send = partial(transfer.send, "busybox:1.36", "docker.io/library/busybox:full", [node])
+    send = partial(image_transfer.send, "busybox:1.36", "docker.io/library/busybox:full", [node])
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "small", tmp_path], check=True)
     try:
         with monkeypatch.context() as small:
@@ -150,7 +150,9 @@ def test_a_node_that_does_not_get_ready_is_told_with_its_conditions_and_last_wor
     subprocess.run(["docker", "exec", node, "systemctl", "stop", "kubelet"], check=True)
     try:
         with pytest.raises(LabError, match="nodes are not ready after 3 s") as caught:
-            nodes.await_nodes(kube(), nodes.kind_name(paths.cluster(NAME)), {node: time.time()}, seconds=3)
+            node_containers.await_nodes(
+                kube(), node_containers.kind_name(paths.cluster(NAME)), {node: time.time()}, seconds=3
+            )
     finally:
         subprocess.run(["docker", "exec", node, "systemctl", "start", "kubelet"], check=True)
     assert "Ready=" in caught.value.message
@@ -178,8 +180,8 @@ def test_a_cluster_that_was_deleted_behind_labkits_back_is_made_anew(made: dict)
 
 
 def test_purge_leaves_nothing(made: dict) -> None:
-    name, root = nodes.kind_name(paths.cluster(NAME)), paths.cluster(NAME).root
+    name, root = node_containers.kind_name(paths.cluster(NAME)), paths.cluster(NAME).root
     assert cluster.down(NAME, purge=True)
-    assert nodes.containers(name) == {}
+    assert node_containers.containers(name) == {}
     assert not root.exists()
     assert not cluster.down(NAME)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import kubeproc
 from labkit import __version__, cli, paths
 from labkit.errors import LabError
-from labkit.kind import manifests, versions, wheels
-from labkit.kind.bundling import _Maker
+from realkube.supply import operator_manifests, versions, wheels
+from realkube.supply.bundle_maker import _Maker
 
 MACHINES = ("x86_64", "aarch64")
 
@@ -103,9 +104,8 @@ def test_a_bundle_gets_the_wheels_of_the_machine_and_labkits_own(
     wheel(into / "wheels", "py3-none-any", name="labkit", version="0.0.1")  # an earlier one
     maker.wheels("aarch64")
     names = sorted(path.name for path in (into / "wheels").iterdir())
-    assert len(names) == 2
-    assert names[0] == f"labkit-{__version__}-py3-none-any.whl"
-    assert names[1] == "tiny-1.0-cp311-cp311-manylinux2014_aarch64.whl"
+    own = [f"kubeproc-{kubeproc.__version__}-py3-none-any.whl", f"labkit-{__version__}-py3-none-any.whl"]
+    assert names == [*own, "tiny-1.0-cp311-cp311-manylinux2014_aarch64.whl"]
     assert sorted(maker.content["files"]) == [f"wheels/{name}" for name in names], "what is gone is not listed any more"
     assert maker.content["wheels"] == "aarch64"
 
@@ -124,7 +124,7 @@ def upstream(folder: Path) -> Path:
 
 
 def test_manifests_are_rendered_from_a_copy_of_upstreams_repository_with_the_images_pinned(tmp_path: Path) -> None:
-    text = manifests.render("training-operator", upstream(tmp_path))
+    text = operator_manifests.render("training-operator", upstream(tmp_path))
     assert f"image: {versions.images()['training-operator'].name}" in text
     assert "namespace: kubeflow" in text
     assert "latest" not in text
@@ -132,7 +132,7 @@ def test_manifests_are_rendered_from_a_copy_of_upstreams_repository_with_the_ima
 
 def test_a_folder_that_is_no_copy_of_the_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"is no copy of https://github\.com/kubeflow/training-operator") as caught:
-        manifests.render("training-operator", tmp_path)
+        operator_manifests.render("training-operator", tmp_path)
     assert "manifests/overlays/standalone" in caught.value.hint
 
 

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
+from nurseries import notebook, run
+from nurseries import nursery as nursery
 
-from labkit import paths
-from labkit.runner.execute import Limits, execute
+from labkit.runner.execute import Limits
 from labkit.runner.kernels import Nursery
-from labkit.runner.notebooks import Source, read
-from labkit.runner.report import Notebook
-
-NORMAL = Limits(cell=20, notebook=60)
-
-
-@pytest.fixture(scope="module", params=["forked", "started"])
-def nursery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery | None]:
-    """Kernels forked from a warm parent, and kernels started by themselves (LABKIT_PORTABLE=1)."""
-    if request.param == "started":
-        yield None
-        return
-    if paths.portable():
-        pytest.skip("no warm parents here")
-    parent = Nursery(tmp_path_factory.mktemp("nursery") / "log")
-    process = psutil.Process(parent.parent.process.pid)
-    yield parent
-    family = [process, *process.children(recursive=True)]
-    parent.close()
-    assert psutil.wait_procs(family, timeout=3)[1] == []
-
-
-def notebook(folder: Path, *cells: str) -> Source:
-    """A notebook whose first code cell is tagged `parameters`."""
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    book.cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(book, folder / "book.ipynb")
-    return read(folder / "book.ipynb")
-
-
-def run(
-    source: Source, folder: Path, nursery: Nursery | None, limits: Limits = NORMAL, **parameters: object
-) -> Notebook:
-    return execute(
-        source, folder, parameters=parameters, environment={"GREETING": "hello"}, nursery=nursery, limits=limits
-    )
 
 
 def test_a_notebook_that_ends_well_is_passed_and_keeps_its_outputs(tmp_path: Path, nursery: Nursery | None) -> None:

@@ -21,8 +21,9 @@ import pytest
 from runs import clean as clean
 from runs import command, labkit, notebook
 
-from labkit import paths
-from labkit.runner import provenance
+from labkit import cli, paths
+from labkit.errors import LabError
+from labkit.runner import parameters, provenance
 from labkit.runner.report import OUTCOMES
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
@@ -62,7 +63,7 @@ def test_a_run_writes_every_report_and_ends_with_one_for_a_failure(tmp_path: Pat
     assert report["hashes"][str(mine)] == hashlib.sha256(b"kind: Workflow").hexdigest()
     assert re.fullmatch("[0-9a-f]{64}", report["hashes"]["labkit"])
     for each in report["notebooks"]:
-        assert set(each) == {"name", "outcome", "seconds", "cells", "error", "sha256", "path"}
+        assert set(each) == {"name", "outcome", "seconds", "cells", "error", "sha256", "path", "notes"}
         assert each["outcome"] in OUTCOMES
         assert (out / each["path"]).exists()
 
@@ -137,20 +138,69 @@ def test_where_no_notebook_can_be_read_there_is_a_report_all_the_same(tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere.ipynb"], "nowhere.ipynb is no notebook"),
+        (["nowhere.ipynb"], "nowhere.ipynb is not a notebook"),
         (["{books}", "-p", "SCALES", "ci"], "no notebook of this run has a parameter 'SCALES'\n  hint: known: SCALE"),
         (["{books}", "--engine", "nomad"], "there is no engine 'nomad'"),
         (["{books}", "--cluster", "nobody"], "the cluster 'nobody' is absent"),
-        (["{books}", "--cluster", "nobody", "--nodes", "2"], "--nodes is of a cluster that the run starts"),
+        (["{books}", "--cluster", "nobody", "--nodes", "2"], "--nodes applies to a cluster that the run starts"),
+        (["{books}", "--cluster", "nobody", "--engine", "kind"], "--engine applies to a cluster that the run starts"),
         (["{books}", "--nodes", "0"], "--nodes 0: a cluster has 1 to 20 nodes"),
+        (["{books}", "--timeout", "0"], "--timeout 0: a limit is from 1 second to a week"),
+        (["{books}", "--timeout", "-1"], "--timeout -1: a limit"),
+        (["{books}", "--timeout", "nan"], "--timeout nan: a limit"),
+        (["{books}", "--timeout", "0.2"], "--timeout 0.2: a limit"),
+        (["{books}", "--timeout", "inf"], "--timeout inf: a limit"),
+        (["{books}", "--cell-timeout", "0"], "--cell-timeout 0: a limit"),
+        (["{books}", "--cell-timeout", "1e30"], "--cell-timeout 1e+30: a limit"),
+        (["{books}", "--jobs", "0"], "--jobs 0: at least one"),
+        (["{books}", "--jobs", "-1"], "--jobs -1: at least one"),
+        (["{books}", "-p", "SCALE", "nan"], "-p SCALE: nan is a number that neither"),
+        (["{books}", "--out", ""], "--out is empty"),
+        (["{books}", "--out", "{books}"], "--out {books} holds {books}/a.ipynb, which the run would overwrite"),
+        (["{books}", "--out", "{books}/.."], "--out {books}/.. holds {books}/a.ipynb"),
+        (["{books}", "--out", "{books}/a.ipynb"], "--out {books}/a.ipynb is a file"),
+        (["{empty}"], "no notebooks in {empty}"),
+        ([""], "a path is empty"),
+        (["{books}", "--engine", ""], "there is no engine ''"),
+        (["{books}", "--cluster", ""], "'' can't be a cluster's name"),
+        (["{books}", "-p", "LR", "-1e-3"], "no notebook of this run has a parameter 'LR'"),
+        (["{books}", "-r", "NAME", "--out"], "no notebook of this run has a parameter 'NAME'"),
     ],
 )
-def test_a_run_that_cant_begin_says_why(tmp_path: Path, words: list[str], said: str) -> None:
-    books = notebook(tmp_path / "books", "a", "pass").parent
-    ended = labkit(*[w.format(books=books) for w in words], "--out", tmp_path / "out")
-    assert ended.returncode == 1
-    assert f"labkit: {said}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_a_run_that_cant_begin_says_why_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    book = notebook(tmp_path / "books", "a", "pass")
+    (tmp_path / "empty").mkdir()
+    names = {"books": book.parent, "empty": tmp_path / "empty"}
+    body = book.read_bytes()
+    code = cli.main(["run", "--out", str(tmp_path / "out"), *[w.format(**names) for w in words]])
+    assert code == 1
+    assert f"labkit: {said.format(**names)}" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["books", "empty"]
+    assert [p.name for p in book.parent.iterdir()] == ["a.ipynb"]
+    assert book.read_bytes() == body
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "raw"),
+    [
+        (["-p", "LR", "-1e-3", "-p", "N", "-5"], [("LR", "-1e-3"), ("N", "-5")], []),
+        (["-r", "NAME", "--force", "-p", "A", "1"], [("A", "1")], [("NAME", "--force")]),
+        (["--parameter-raw", "A", "-p", "-p", "B", "x y"], [("B", "x y")], [("A", "-p")]),
+    ],
+)
+def test_a_parameters_value_may_begin_with_a_dash(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], given: list[tuple[str, str]], raw: list[tuple[str, str]]
+) -> None:
+    def note(typed: list[tuple[str, str]], texts: list[tuple[str, str]]) -> dict[str, str]:
+        heard.extend([typed, texts])
+        raise LabError("enough")
+
+    heard: list[list[tuple[str, str]]] = []
+    monkeypatch.setattr(parameters, "given", note)
+    assert cli.main(["run", "x.ipynb", "--out", "out", *words]) == 1
+    assert heard == [given, raw]
 
 
 def test_a_run_may_have_several_nodes_and_its_notebooks_let_one_fail(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from labkit.embedded import credentials
+from kubeproc import credentials
 from labkit.paths import ClusterFolder
 
 Object = dict[str, Any]

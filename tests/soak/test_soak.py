@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -19,12 +20,14 @@ import jobs
 import psutil
 import pytest
 from api import MAPS, NAMESPACE, PODS, Worker, connect, listing, patiently
-from clusters import running_cluster
 
-from labkit.embedded import engine
+from clusters import running_cluster
+from kubeproc import engine
+from labkit.engines import embedded
 from labkit.paths import ClusterFolder
 
 LASTING = "app=lasting"
+KILLS = int(os.environ.get("SOAK_KILLS", "200"))
 
 
 @pytest.fixture
@@ -48,6 +51,12 @@ def having(word: str) -> list[list[str]]:
             if process.environ().get("SOAK_TOKEN") == word and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.cmdline())
     return found
+
+
+def ran(folder: ClusterFolder, name: str = "") -> Counter[str]:
+    """How often the programs of each pod ran, of all pods whose names begin so."""
+    path = folder.volumes / NAMESPACE / "soak" / "ran"
+    return Counter(line for line in path.read_text().split() if line.startswith(name and f"{name}-"))
 
 
 class Load:
@@ -91,8 +100,7 @@ class Load:
         assert all(psutil.pid_exists(pid) for pid in self.pids.values())
 
     def ran(self, name: str = "") -> Counter[str]:
-        path = self.folder.volumes / NAMESPACE / "soak" / "ran"
-        return Counter(line for line in path.read_text().split() if line.startswith(name and f"{name}-"))
+        return ran(self.folder, name)
 
     def end(self) -> dict[str, int]:
         """Stop everything, and compare what all have seen."""
@@ -223,9 +231,8 @@ def test_daemons_that_stood_still_go_on(folder: ClusterFolder, token: str) -> No
 @pytest.mark.soak
 @pytest.mark.timeout(3000)
 def test_two_hundred_kills_of_the_server_under_load(folder: ClusterFolder, token: str) -> None:
-    times = int(os.environ.get("SOAK_KILLS", "200"))
     load = Load(folder, token)
-    kill_server(folder, load, times, 5.0)
+    kill_server(folder, load, KILLS, 5.0)
     print(load.end())
 
 
@@ -238,18 +245,52 @@ def test_daemons_that_stood_still_for_a_minute_go_on(folder: ClusterFolder, toke
     print(load.end())
 
 
-def survive_the_kubelet(folder: ClusterFolder, token: str, times: int) -> None:
+class Again:
+    """A Job, a TFJob and a Workflow whose programs may be killed; when all have come to their end, the next three."""
+
+    def __init__(self, folder: ClusterFolder, token: str) -> None:
+        self.folder, self.token, self.http = folder, token, connect(folder)
+        self.sets = 0
+        jobs.prepare(self.http, token)
+        self.begin()
+
+    def begin(self) -> None:
+        self.names = {kind: f"{kind}-{self.sets}" for kind in jobs.KINDS}
+        for kind, (path, make, _) in jobs.KINDS.items():
+            jobs.create(self.http, path, jobs.tries_again(kind, make(self.names[kind], self.token)))
+
+    def look(self) -> None:
+        """Begin the next three where these have ended."""
+        found = {kind: patiently(self.http, "GET", self.path(kind)).json() for kind in jobs.KINDS}
+        ended = [jobs.has_succeeded(kind, obj) for kind, obj in found.items()]
+        if all(ended):
+            self.conclude()
+            self.begin()
+
+    def end(self) -> dict[str, int]:
+        """Wait for the last three; what was run altogether."""
+        for kind in jobs.KINDS:
+            jobs.until(self.http, self.path(kind), lambda found, kind=kind: jobs.has_succeeded(kind, found))
+        self.conclude()
+        self.http.close()
+        return {"sets of Job, TFJob and Workflow": self.sets, "programs run": sum(ran(self.folder).values())}
+
+    def conclude(self) -> None:
+        for kind in jobs.KINDS:
+            jobs.ran_enough(kind, self.names[kind], functools.partial(ran, self.folder))
+            answer = patiently(self.http, "DELETE", self.path(kind), params={"propagationPolicy": "Background"})
+            assert answer.status_code in (200, 404), answer.text
+        self.sets += 1
+
+    def path(self, kind: str) -> str:
+        return f"{jobs.KINDS[kind][0]}/{self.names[kind]}"
+
+
+def survive_the_kubelet(folder: ClusterFolder, token: str, times: int, longest: float) -> None:
     """Its pods end with it and are marked; the next command brings it back, and everything comes to its end."""
-    http = connect(folder)
-    jobs.prepare(http, token)
-    made = {kind: make(f"{kind}-0", token) for kind, (_, make, _) in jobs.KINDS.items()}
-    made["job"]["spec"]["backoffLimit"] = 100
-    made["workflow"]["spec"]["templateDefaults"] = {"retryStrategy": {"limit": 100, "retryPolicy": "Always"}}
-    for replica in made["tfjob"]["spec"]["tfReplicaSpecs"].values():
-        replica["restartPolicy"] = "ExitCode"
-    for kind, (path, _, _) in jobs.KINDS.items():
-        jobs.create(http, path, made[kind])
+    load = Again(folder, token)
     for _ in range(times):
+        time.sleep(random.uniform(0, longest))  # so that some of what runs comes to its end
         deadline = time.monotonic() + jobs.LONG  # at least the Deployment's: its status may be of the pods before
         while len(having(token)) < 2:
             assert time.monotonic() < deadline, "the Deployment's programs are not back"
@@ -259,19 +300,18 @@ def survive_the_kubelet(folder: ClusterFolder, token: str, times: int) -> None:
         while having(token):
             assert time.monotonic() < deadline, "programs outlive their kubelet"
             time.sleep(0.05)
-        engine.up(folder)
-        jobs.until(http, f"{jobs.DEPLOYMENTS}/lasting", lambda d: d.get("status", {}).get("readyReplicas") == 2)
-    jobs.until(http, f"{jobs.JOBS}/job-0", lambda j: jobs.true(j, "Complete"))
-    jobs.until(http, f"{jobs.TFJOBS}/tfjob-0", lambda j: jobs.true(j, "Succeeded"))
-    jobs.until(http, f"{jobs.WORKFLOWS}/workflow-0", lambda w: w.get("status", {}).get("phase") == "Succeeded")
-    http.close()
+        embedded.up(folder)
+        ready = f"{jobs.DEPLOYMENTS}/lasting"
+        jobs.until(load.http, ready, lambda d: d.get("status", {}).get("readyReplicas") == 2)
+        load.look()
+    print({"kills": times, **load.end()})
 
 
 def test_everything_comes_to_its_end_after_the_kubelet_was_killed(folder: ClusterFolder, token: str) -> None:
-    survive_the_kubelet(folder, token, 1)
+    survive_the_kubelet(folder, token, 1, 0.0)
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(900)
-def test_everything_comes_to_its_end_after_many_kills_of_the_kubelet(folder: ClusterFolder, token: str) -> None:
-    survive_the_kubelet(folder, token, 12)
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_of_the_kubelet_let_everything_come_to_its_end(folder: ClusterFolder, token: str) -> None:
+    survive_the_kubelet(folder, token, KILLS, 3.0)

@@ -1,0 +1,1 @@
+"""Role-based access control: Roles and their bindings, evaluated as in Kubernetes."""

@@ -1,0 +1,1 @@
+"""A Kubernetes of its own on this machine: kind's nodes in Docker, the two operators, the lab image, an artifact store."""

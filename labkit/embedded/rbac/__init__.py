@@ -1,1 +1,0 @@
-"""Who may do what: Roles and their bindings, evaluated as Kubernetes does."""

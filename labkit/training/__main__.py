@@ -1,8 +1,0 @@
-"""`python -m labkit.training`: one machine, or a member of a cluster, by what TF_CONFIG says."""
-
-import sys
-
-from labkit.training import program
-
-if __name__ == "__main__":
-    sys.exit(program.main(sys.argv[1:]))

@@ -1,0 +1,9 @@
+# says: did not print the line 'all is well'
+def why_waiting(pod):
+    for status in pod.status.container_statuses or []:
+        if status.state.waiting:
+            return status.state.waiting.reason
+
+
+fixed_manifest = broken_manifest.replace("busybocks", "busybox").replace("name: broken", "name: fixed")
+fixed_manifest = fixed_manifest.replace("all is well", "all well")

@@ -1,0 +1,18 @@
+whereami = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: whereami
+spec:
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c]
+    args: ["echo I run on $(NODE); exit 3"]
+    env:
+    - name: NODE
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+"""

@@ -1,0 +1,19 @@
+# says: bound to certain nodes by nodeSelector
+whereami = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: whereami
+spec:
+  nodeSelector: {kubernetes.io/os: linux}
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c, "echo I run on $NODE; exit 3"]
+    env:
+    - name: NODE
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+"""

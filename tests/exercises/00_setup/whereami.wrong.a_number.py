@@ -1,0 +1,2 @@
+# says: the manifest is a whole number, not YAML text
+whereami = 3

@@ -1,0 +1,18 @@
+# says: did not print the line 'I run on labkit'
+whereami = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: whereami
+spec:
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c, "echo I run on $NODES; exit 3"]
+    env:
+    - name: NODE
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+"""

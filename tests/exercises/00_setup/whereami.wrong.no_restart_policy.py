@@ -1,0 +1,17 @@
+# says: restartPolicy is Always
+whereami = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: whereami
+spec:
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c, "echo I run on $NODE; exit 3"]
+    env:
+    - name: NODE
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+"""

@@ -1,0 +1,5 @@
+# says: the manifest is empty
+whereami = """
+# apiVersion: v1
+---
+"""

@@ -1,0 +1,22 @@
+# says: 2 objects in the manifest
+whereami = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: whereami
+spec:
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c, "echo I run on $NODE; exit 3"]
+    env:
+    - name: NODE
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: other}
+"""

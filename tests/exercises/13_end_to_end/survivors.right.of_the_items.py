@@ -1,0 +1,1 @@
+fixed = miniature.replace("depends: train\n", "depends: train.AnySucceeded || train.AllFailed\n")

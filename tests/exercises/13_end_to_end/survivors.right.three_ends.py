@@ -1,0 +1,1 @@
+fixed = miniature.replace("depends: train\n", "depends: train.Succeeded || train.Failed || train.Errored\n")

@@ -1,0 +1,2 @@
+# says: give fixed a text between triple quotes
+fixed = "miniature"

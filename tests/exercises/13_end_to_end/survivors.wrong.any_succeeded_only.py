@@ -1,0 +1,2 @@
+# says: when all fail, select is Omitted
+fixed = miniature.replace("depends: train\n", "depends: train.AnySucceeded\n")

@@ -1,0 +1,2 @@
+# says: when one training run fails, select is Omitted
+fixed = miniature.replace("depends: train\n", "depends: train.Succeeded && train.Failed\n")

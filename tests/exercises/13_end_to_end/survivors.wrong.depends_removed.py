@@ -1,0 +1,2 @@
+# says: before the last training run ended
+fixed = miniature.replace("        depends: train\n", "")

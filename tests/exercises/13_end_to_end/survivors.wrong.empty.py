@@ -1,0 +1,2 @@
+# says: the manifest is empty
+fixed = ""

@@ -1,0 +1,2 @@
+# says: not YAML
+fixed = miniature.replace("depends: train\n", "depends: [train\n")
