@@ -10,7 +10,7 @@ from labkit.engines.hint_words import LABKIT
 from labkit.errors import expected
 from labkit.paths import ClusterFolder
 
-ANOTHER = f"{LABKIT.another} to have one more beside it; {LABKIT.purge} deletes this one with all that is in it"
+ANOTHER = f"{LABKIT.another} makes another cluster beside it; {LABKIT.purge} deletes this one and everything in it"
 
 
 def read(folder: ClusterFolder) -> dict[str, Any]:

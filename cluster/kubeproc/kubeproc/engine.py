@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kubeproc import __version__, embedder, exposed, machines, ready
+from kubeproc import __version__, embedder, exposed, machines, ready, timestamps
 from kubeproc import info as cluster_info
 from kubeproc.environment import PORTABLE
 from kubeproc.errors import HintedError
@@ -129,7 +129,7 @@ def up(
         info = {
             "name": folder.root.name,
             "port": chosen,
-            "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "created": info.get("created") or timestamps.now(),
             "kubeproc": __version__,
             **machine_info,
             **embedder.saved(embedder.current()),

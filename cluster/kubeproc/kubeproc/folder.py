@@ -62,7 +62,7 @@ class ClusterFolder:
         here = self.root / "run"
         if len(os.fsencode(here)) + len("/kubelet.sock.12345678") < SOCKET_PATH - 4:
             return here
-        # Not TMPDIR: every process must derive the same folder, whatever its environment.
+        # Not below TMPDIR: every process must derive the same folder, whatever its environment says.
         return private(Path("/tmp"), self.root)
 
     @property

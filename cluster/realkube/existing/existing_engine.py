@@ -12,13 +12,13 @@ import json
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kubeproc import timestamps
 from labkit import __version__
 from labkit.engines import info as cluster_info
 from labkit.errors import LabError
@@ -64,7 +64,7 @@ def up(
         "namespace": space,
         **looked,
         "image": image or info.get("image") or versions.LAB,
-        "created": info.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": info.get("created") or timestamps.now(),
         "labkit": __version__,
         "made": info.get("made", []),
     }

@@ -10,13 +10,13 @@ import contextlib
 import fcntl
 import json
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kubeproc import timestamps
 from labkit import __version__
 from labkit.engines import info as cluster_info
 from labkit.errors import LabError
@@ -91,7 +91,7 @@ def _wanted(
             "node_memory": memory,
             "asked_port": port,
             "kubernetes": versions.minor(kubernetes or (bundle.content["kubernetes"] if bundle else None)),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "created": timestamps.now(),
             "labkit": __version__,
             "images": {},
         }

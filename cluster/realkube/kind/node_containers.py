@@ -11,12 +11,12 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Collection
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kubeproc import timestamps
 from labkit.errors import LabError
 from labkit.paths import ClusterFolder
 from realkube import programs
@@ -107,7 +107,7 @@ def started(nodes: Collection[str]) -> dict[str, float]:
 
 
 def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp()
+    return timestamps.seconds(stamp[:19])
 
 
 def await_nodes(kube: Kube, name: str, since: dict[str, float], seconds: float = 240) -> None:

@@ -100,7 +100,9 @@ def port(number: int | None) -> None:
         try:
             probe.bind(("127.0.0.1", number))
         except OSError as error:
-            raise LabError(f"port {number} is taken", "choose another one with --port, or leave --port out") from error
+            raise LabError(
+                f"port {number} is taken", "choose another one; without --port a free one is chosen"
+            ) from error
 
 
 def kind_differs(program: str) -> str:

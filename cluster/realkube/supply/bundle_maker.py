@@ -13,12 +13,12 @@ import platform
 import shutil
 import subprocess
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kubeproc import timestamps
 from labkit import __version__, paths
 from labkit.errors import LabError
 from realkube import programs
@@ -59,7 +59,7 @@ def create(
     docker_images.lab(None)
     maker.content |= {
         "labkit": __version__,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": timestamps.now(),
         "system": platform.system(),
         "architecture": lab_image.architecture(),
         "kubernetes": versions.minor(kubernetes),

@@ -3,5 +3,5 @@
     ingest > three trainings > select > two serving steps > aggregate > present
 
 Data pass between them by URL below one folder; small results (names, versions) also as files that the workflow reads as
-output parameters. Each step may be killed at any instant and run again: it finds its work done, or does it anew.
+output parameters. Each step may be killed at any instant and run again: it finds its work done, or does it again.
 """

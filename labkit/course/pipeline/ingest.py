@@ -1,7 +1,7 @@
 """Data ingestion: find or download the data, check them, hold out two parts, write shards, and give it all a version.
 
 The folder is named by what was asked for, so the same request finds the data that are there already; they are read
-against their checksums before they are reused, and written anew if damaged.
+against their checksums before they are reused, and written again if damaged.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def reusable(url: str) -> dict | None:
     try:
         manifest = data.verify(url)
     except LabError as error:
-        print(f"written anew: {error.message}", flush=True)
+        print(f"written again: {error.message}", flush=True)
         return None
     print(f"reused, every checksum is right: {url}", flush=True)
     return manifest

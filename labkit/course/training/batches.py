@@ -16,7 +16,7 @@ from labkit.errors import LabError
 
 
 class Batches:
-    """Batches of a fixed size, in an order shuffled anew in each epoch; an incomplete last batch is left out."""
+    """Batches of a fixed size, shuffled again in each epoch; an incomplete last batch is left out."""
 
     def __init__(self, dataset: Dataset, size: int, seed: int) -> None:
         if size > len(dataset):

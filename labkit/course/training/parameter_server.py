@@ -7,7 +7,7 @@ result is that of one machine.
 
 - A worker is lost: the coordinator gives its update to another, and takes it back when it returns.
 - A server is lost, and with it a part of the model: the chief ends with code 138; restarted, it loads the checkpoint.
-- The chief is lost: the others wait; restarted, it connects, makes the variables anew and loads the checkpoint.
+- The chief is lost: the others wait; restarted, it connects, makes the variables again and loads the checkpoint.
 
 Only the chief reads and writes files; workers and servers need neither the data's disk nor its credentials.
 """

@@ -32,7 +32,7 @@ def test_ingestion_is_done_once_and_again_only_where_data_are_damaged(run_step, 
     shard.write_bytes(b"damaged")
     code, mended, printed = run_step(ingest, *arguments)
     assert (code, mended) == (0, first)
-    assert "written anew" in printed
+    assert "written again" in printed
     data.verify(mended["url"])
 
 

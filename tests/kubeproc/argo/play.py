@@ -7,10 +7,11 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.argo.templates import node_names
 from kubeproc.argo.workflow import controller
 from kubeproc.resources import NAMESPACES, PODS, WORKFLOWS, WORKFLOWTASKRESULTS
-from kubeproc.store import Store, dump, now
+from kubeproc.store import Store, dump
 
 Object = dict[str, Any]
 Program = Callable[[Object], Any]
@@ -108,14 +109,21 @@ class Play:
         self.store.update_status(PODS, pod)
 
     def start(self, pod: Object) -> None:
-        states = [{"name": c["name"], "state": {"running": {"startedAt": now()}}} for c in pod["spec"]["containers"]]
+        states = [
+            {"name": c["name"], "state": {"running": {"startedAt": timestamps.now()}}}
+            for c in pod["spec"]["containers"]
+        ]
         self.set_status(pod, {"phase": "Running", "containerStatuses": states})
 
     def end(self, pod: Object, code: int = 0, message: str = "", **outputs: Any) -> None:
         """End a pod with main's exit code; `result` and `parameters` are what the executor reports."""
         if outputs:
             self.report(pod, **outputs)
-        ended: Object = {"exitCode": int(code), "reason": "Error" if code else "Completed", "finishedAt": now()}
+        ended: Object = {
+            "exitCode": int(code),
+            "reason": "Error" if code else "Completed",
+            "finishedAt": timestamps.now(),
+        }
         if message:
             ended["message"] = message
         states = [

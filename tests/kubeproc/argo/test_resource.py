@@ -13,8 +13,9 @@ from argo_serving import Pod, Served, parameters, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeproc.argo.executor import jsonpath, resource_conditions
+from kubeproc.argo.executor import resource_conditions
 from kubeproc.argo.executor.task import TaskError
+from kubeproc.argo.language import jsonpath_kubectl
 from kubeproc.resources import CONFIGMAPS, TFJOBS, Resource
 
 JOB = {
@@ -285,12 +286,12 @@ ITEMS = {"items": [{"n": "a", "v": 1}, {"n": "b", "v": 2}], "a.b": {"c": "d"}, "
     ],
 )
 def test_a_jsonpath_prints_what_kubectl_prints(template: str, text: str) -> None:
-    assert jsonpath.evaluate(ITEMS, template) == text
+    assert jsonpath_kubectl.evaluate(ITEMS, template) == text
 
 
 def test_a_broken_jsonpath_is_refused() -> None:
-    with pytest.raises(TaskError, match="error parsing jsonpath"):
-        jsonpath.evaluate(ITEMS, "{.items[}")
+    with pytest.raises(jsonpath_kubectl.JsonPathError, match="error parsing jsonpath"):
+        jsonpath_kubectl.evaluate(ITEMS, "{.items[}")
 
 
 def test_jq_filters_are_refused_before_anything_is_done(served: Served) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from play import Object, Play, container
 
+from kubeproc import timestamps
 from kubeproc.argo.language import go_text
 from kubeproc.argo.workflow import retry
 from kubeproc.resources import PODS, WORKFLOWS
@@ -95,7 +96,7 @@ def _age(play: Play, node: str, seconds: int) -> None:
     def earlier(workflow: Object) -> None:
         found = workflow["status"]["nodes"][id]
         for field in ("startedAt", "finishedAt"):
-            found[field] = go_text.stamp((go_text.moment(found[field]) or 0) - seconds)
+            found[field] = timestamps.stamp((timestamps.seconds_or_none(found[field]) or 0) - seconds)
 
     play.store.modify(WORKFLOWS, "default", play.name, earlier)
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from kubeproc import controllers
+from kubeproc import controllers, timestamps
 from kubeproc.admission import admit
 from kubeproc.admission.claim import standard_class
 from kubeproc.controllers.loop import settle
 from kubeproc.resources import EVENTS, NAMESPACES, NODES, PODS, STORAGECLASSES, Resource
-from kubeproc.store import Object, Store, now
+from kubeproc.store import Object, Store
 
 IMAGE = "labkit/lab:1"
 
@@ -29,7 +29,7 @@ class Cluster:
 
     def add_node(self, name: str, **allocatable: str) -> None:
         room = {"cpu": "4", "memory": "8Gi", "pods": "110", **allocatable}
-        ready = {"type": "Ready", "status": "True", "lastTransitionTime": now()}
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": timestamps.now()}
         status = {"allocatable": room, "capacity": room, "conditions": [ready]}
         self.store.create(
             NODES, {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}, "status": status}
@@ -75,13 +75,21 @@ class Cluster:
                   since: str = "") -> None:  # fmt: skip
         """Write a pod's status as its kubelet would."""
         fresh = self.store.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-        state = {"running": {"startedAt": now()}}
+        state = {"running": {"startedAt": timestamps.now()}}
         if phase in ("Succeeded", "Failed"):
             state = {
-                "terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "finishedAt": now()}
+                "terminated": {
+                    "exitCode": code,
+                    "reason": "Completed" if code == 0 else "Error",
+                    "finishedAt": timestamps.now(),
+                }
             }
         kept = [c for c in fresh["status"].get("conditions", []) if c["type"] != "Ready"]
-        condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": since or now()}
+        condition = {
+            "type": "Ready",
+            "status": "True" if ready else "False",
+            "lastTransitionTime": since or timestamps.now(),
+        }
         containers = [
             {
                 "name": c["name"],
@@ -93,7 +101,7 @@ class Cluster:
             }
             for c in fresh["spec"]["containers"]
         ]
-        fresh["status"] |= {"phase": phase, "podIP": "127.0.0.1", "hostIP": "127.0.0.1", "startTime": now(),
+        fresh["status"] |= {"phase": phase, "podIP": "127.0.0.1", "hostIP": "127.0.0.1", "startTime": timestamps.now(),
                             "conditions": [*kept, condition], "containerStatuses": containers}  # fmt: skip
         self.store.update_status(PODS, fresh)
 

@@ -161,9 +161,8 @@ def change_one(obj: Any, dice: random.Random) -> Any:
 
 def answered(answer: httpx.Response) -> bool:
     """The answer is one of Kubernetes' own; whether the request was taken."""
-    assert answer.status_code < 500 or answer.status_code == 507, (
-        answer.text
-    )  # 507: as many ports as that there are not
+    # 507: the machine has not that many free ports.
+    assert answer.status_code < 500 or answer.status_code == 507, answer.text
     return answer.is_success
 
 

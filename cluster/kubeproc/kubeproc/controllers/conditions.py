@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kubeproc.store import Object, now
+from kubeproc import timestamps
+from kubeproc.store import Object
 
 
 def put(
@@ -15,7 +16,7 @@ def put(
     old = next((c for c in entries if c["type"] == type), None)
     if old and (old["status"], old.get("reason"), old.get("message")) == (text, reason, message):
         return False
-    moment = now()
+    moment = timestamps.now()
     new: Object = {"type": type, "status": text, **dict.fromkeys(stamps, moment)}
     same = old is not None and old["status"] == text
     new["lastTransitionTime"] = (old or {}).get("lastTransitionTime", moment) if same else moment

@@ -12,9 +12,10 @@ import time
 from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
 from kubeproc.resources import EVENTS, NAMESPACES
-from kubeproc.store import Object, Store, now
+from kubeproc.store import Object, Store
 
 NORMAL, WARNING = "Normal", "Warning"
 MAXIMUM, REMEMBERED = 2000, 2048  # of a namespace; of this process
@@ -60,7 +61,7 @@ def record(
         home = store.find(NAMESPACES, "", namespace)
         if home is None or home["metadata"].get("deletionTimestamp"):
             return
-        moment = now()
+        moment = timestamps.now()
         event = {
             "metadata": {"name": f"{involved['name']}.{time.time_ns():x}", "namespace": namespace},
             "involvedObject": involved,
@@ -88,6 +89,6 @@ def _again(store: Store, namespace: str, name: str) -> bool:
 
     def count(event: Object) -> None:
         event["count"] = event.get("count", 1) + 1
-        event["lastTimestamp"] = now()
+        event["lastTimestamp"] = timestamps.now()
 
     return store.modify(EVENTS, namespace, name, count) is not None

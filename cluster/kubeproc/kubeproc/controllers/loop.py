@@ -40,6 +40,11 @@ REST = 3.0  # multiple of a call's duration
 RESTING = 1000  # resting items to remember before finished ones are dropped
 
 
+def soonest(*delays: float | None) -> float | None:
+    """The smallest of the delays that are not None: the answer of a controller that waits for several things."""
+    return min((d for d in delays if d is not None), default=None)
+
+
 @dataclass
 class Controller:
     """Reconciles the objects of one `resource`. `watches` maps an event of another resource to the objects to reconcile

@@ -18,16 +18,16 @@ import math
 import time
 from pathlib import Path
 
-from kubeproc import machines
+from kubeproc import machines, timestamps
 from kubeproc.api_errors import ApiError
-from kubeproc.controllers import conditions, events, times
-from kubeproc.controllers.loop import Controller
+from kubeproc.controllers import conditions, events
+from kubeproc.controllers.loop import Controller, soonest
 from kubeproc.controllers.owners import deleting
 from kubeproc.controllers.pod_making import active, finished, is_true
 from kubeproc.demands import tolerated
 from kubeproc.folder import ClusterFolder
 from kubeproc.resources import NODES, PODS
-from kubeproc.store import Object, Store, now
+from kubeproc.store import Object, Store
 
 INTERVAL = 1.0
 COMPONENT = "node-controller"
@@ -66,7 +66,7 @@ def controller(folder: ClusterFolder | None) -> Controller:
             _lose_pods(name, store)
         else:
             wait = _evict(store.modify(NODES, "", name, _mark) or node, store, waiting)
-        return times.soonest(INTERVAL, wait)
+        return soonest(INTERVAL, wait)
 
     return Controller("nodes", NODES, reconcile)
 
@@ -103,7 +103,7 @@ def _taint(node: Object, keys: list[str], effects: tuple[str, ...]) -> None:
     taints = [t for t in had.values() if t["key"] not in (UNREACHABLE, NOT_READY)]
     for key in keys:
         for effect in effects:
-            taints.append(had.get((key, effect)) or {"key": key, "effect": effect, "timeAdded": now()})
+            taints.append(had.get((key, effect)) or {"key": key, "effect": effect, "timeAdded": timestamps.now()})
     if taints:
         spec["taints"] = taints
     else:
@@ -133,7 +133,7 @@ def _evict(node: Object, store: Store, waiting: Waiting) -> float | None:
         elif left < math.inf:
             since[meta["uid"]] = began
             waits.append(left)
-    return times.soonest(*waits)
+    return soonest(*waits)
 
 
 def _disrupted(pod: Object) -> None:
@@ -182,7 +182,7 @@ def _lose_pods(node: str, store: Store) -> None:
 def _fail(pod: Object) -> None:
     status = pod.setdefault("status", {})
     status |= {"phase": "Failed", "reason": "NodeLost", "message": LOST}
-    moment = now()
+    moment = timestamps.now()
     for kind in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(kind) or ():
             container["ready"] = container["started"] = False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
-from kubeproc.controllers import events, times
+from kubeproc.controllers import events
 from kubeproc.controllers.owners import controller_ref, deleting
 from kubeproc.resources import PODS
 from kubeproc.store import Object, Store
@@ -29,7 +30,7 @@ def deleted_at(pod: Object) -> float:
     """The time of the pod's deletion request, in seconds since the epoch: deletionTimestamp is the end of its grace
     period."""
     meta = pod["metadata"]
-    return times.seconds(meta["deletionTimestamp"]) - meta.get("deletionGracePeriodSeconds", 0)
+    return timestamps.seconds(meta["deletionTimestamp"]) - meta.get("deletionGracePeriodSeconds", 0)
 
 
 def condition(obj: Object, type: str) -> Object | None:
@@ -50,7 +51,7 @@ def available_in(pod: Object, seconds: int) -> float | None:
     found = condition(pod, "Ready")
     if found is None or found["status"] != "True":
         return None
-    return max(0.0, seconds - times.age(found["lastTransitionTime"])) if seconds else 0.0
+    return max(0.0, seconds - timestamps.age(found["lastTransitionTime"])) if seconds else 0.0
 
 
 def removal_order(pod: Object) -> tuple[object, ...]:
@@ -63,9 +64,9 @@ def removal_order(pod: Object) -> tuple[object, ...]:
         bool(pod["spec"].get("nodeName")),
         PHASE_ORDER.get(phase(pod), 1),
         ready(pod),
-        -times.seconds(since) if since else 0.0,
+        -timestamps.seconds(since) if since else 0.0,
         -max((c.get("restartCount", 0) for c in statuses), default=0),
-        -times.seconds(pod["metadata"]["creationTimestamp"]),
+        -timestamps.seconds(pod["metadata"]["creationTimestamp"]),
     )
 
 

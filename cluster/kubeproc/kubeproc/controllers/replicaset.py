@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 from kubeproc import selectors
 from kubeproc.api_errors import ApiError
-from kubeproc.controllers import conditions, pod_making, times
-from kubeproc.controllers.loop import Controller
+from kubeproc.controllers import conditions, pod_making
+from kubeproc.controllers.loop import Controller, soonest
 from kubeproc.controllers.owners import claim, controlled, controller_of, deleting
 from kubeproc.resources import PODS, REPLICASETS
 from kubeproc.store import Event, Key, Object, Store
@@ -89,7 +89,7 @@ def _report(owner: Object, mine: list[Object], problem: ApiError | None, store: 
         fresh["status"] = status
 
     store.modify(REPLICASETS, meta["namespace"], meta["name"], change)
-    return times.soonest(*(w for w in waits if w))
+    return soonest(*(w for w in waits if w))
 
 
 def _of_orphan(event: Event, store: Store) -> Iterable[Key]:

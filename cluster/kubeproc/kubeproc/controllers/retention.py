@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
-from kubeproc.controllers import times
 from kubeproc.controllers.events import MAXIMUM
 from kubeproc.controllers.loop import Controller
 from kubeproc.controllers.owners import deleting
@@ -20,7 +20,7 @@ def _last(event: Object) -> str:
 
 def expire(event: Object, store: Store) -> float | None:
     """Delete an event an hour after it last happened."""
-    left = EVENT_SECONDS - times.age(_last(event))
+    left = EVENT_SECONDS - timestamps.age(_last(event))
     if left > 0:
         return left + 1
     _delete(EVENTS, event, store)

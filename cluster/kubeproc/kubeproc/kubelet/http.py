@@ -30,8 +30,8 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
+from kubeproc import timestamps
 from kubeproc.kubelet import logs, streams
 from kubeproc.kubelet.api_client import Unreachable
 from kubeproc.kubelet.kubelet import Kubelet
@@ -137,9 +138,9 @@ def _options(query: Any) -> logs.Options:
     """Raises ValueError for an invalid number or time."""
     since = b""
     if query.get("sinceSeconds"):
-        since = logs.stamp(int((datetime.now().timestamp() - int(query["sinceSeconds"])) * 1e9))
+        since = logs.stamp(int((time.time() - int(query["sinceSeconds"])) * 1e9))
     elif query.get("sinceTime"):
-        since = logs.stamp(int(datetime.fromisoformat(query["sinceTime"].replace("Z", "+00:00")).timestamp() * 1e9))
+        since = logs.stamp(int(timestamps.seconds(query["sinceTime"]) * 1e9))
     return logs.Options(
         follow=query.get("follow") == "true",
         tail=int(query["tailLines"]) if query.get("tailLines") else None,

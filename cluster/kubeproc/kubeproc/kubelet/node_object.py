@@ -18,9 +18,9 @@ from typing import Any
 
 import psutil
 
-from kubeproc import __version__, machines, quantity
+from kubeproc import __version__, machines, quantity, timestamps
 from kubeproc.kubelet.api_client import Api, Refused, Unreachable
-from kubeproc.kubelet.pod_status import ADDRESS, now
+from kubeproc.kubelet.pod_status import ADDRESS
 from kubeproc.machines import Machine
 
 Object = dict[str, Any]
@@ -77,8 +77,8 @@ def status(home: Path, machine: Machine, old: Object) -> Object:
     for condition in found:
         known = before.get(condition["type"])
         same = known is not None and known["status"] == condition["status"]
-        condition["lastHeartbeatTime"] = now()
-        condition["lastTransitionTime"] = known["lastTransitionTime"] if known and same else now()
+        condition["lastHeartbeatTime"] = timestamps.now()
+        condition["lastTransitionTime"] = known["lastTransitionTime"] if known and same else timestamps.now()
     return {
         "capacity": capacity(home, machine),
         "allocatable": capacity(home, machine),

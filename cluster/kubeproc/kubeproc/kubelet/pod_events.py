@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict, deque
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.kubelet.api_client import Api, Refused, Unreachable
-from kubeproc.kubelet.pod_status import now
 
 Object = dict[str, Any]
 PAUSE = 0.1  # seconds before an event is written, so that pods start first
@@ -36,7 +36,7 @@ class Recorder:
             "resourceVersion": meta.get("resourceVersion"),
             "fieldPath": f"spec.{kind}{{{container}}}" if container else None,
         }
-        moment, node = now(), meta["name"] if obj["kind"] == "Node" else obj["spec"].get("nodeName", "")
+        moment, node = timestamps.now(), meta["name"] if obj["kind"] == "Node" else obj["spec"].get("nodeName", "")
         event = {
             "apiVersion": "v1",
             "kind": "Event",

@@ -8,15 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.kubelet.logs import stamp
 from kubeproc.qos import quality
 
 Object = dict[str, Any]
 ADDRESS = "127.0.0.1"
-
-
-def now() -> str:
-    return stamp()[:19].decode() + "Z"
 
 
 def rfc3339(epoch: float) -> str:
@@ -184,7 +181,7 @@ def build(
     mine = conditions(found, containers, sandbox, gates, have)
     if verdict and verdict.condition:
         mine.append(verdict.condition)
-    moment = now()
+    moment = timestamps.now()
     for condition in mine:
         before = have.pop(condition["type"], None)
         same = before is not None and before["status"] == condition["status"]

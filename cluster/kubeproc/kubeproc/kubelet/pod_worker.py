@@ -12,9 +12,9 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.kubelet import admission, env, etc_hosts, pod_status, volumes
 from kubeproc.kubelet.api_client import Refused, Unreachable
 from kubeproc.kubelet.container import Container
@@ -49,8 +49,8 @@ class Pod(PodContext):
         ]
         self.verdict: Verdict | None = None
         before = (obj.get("status") or {}).get("startTime")
-        self.started = before or pod_status.now()
-        self._began = _epoch(before) if before else time.time()
+        self.started = before or timestamps.now()
+        self._began = timestamps.seconds(before) if before else time.time()
         self.task: asyncio.Task[None] | None = None
         self._ended = self._sandbox = False
         self._rewriting = asyncio.Lock()
@@ -293,10 +293,6 @@ class Pod(PodContext):
     def hurry(self) -> None:
         """Write no more status and run no hooks: the node goes down, or the object is gone."""
         self.hurried = self.writer.silent = True
-
-
-def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _lost(state: Object) -> Object:

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from kubeproc import names, selectors
+from kubeproc import names, selectors, timestamps
 from kubeproc.api_errors import ApiError, already_exists, cause, conflict, invalid, not_found
 from kubeproc.resources import NAMESPACES, RESOURCES, Resource
 from kubeproc.store import deletion, updates
@@ -27,9 +27,9 @@ from kubeproc.store.database import Database, unusable
 from kubeproc.store.deletion import FOREGROUND, ORPHAN
 from kubeproc.store.history import Event, History
 from kubeproc.store.memory import Entry, Memory
-from kubeproc.store.serialized import Key, Object, dump, key, load, now
+from kubeproc.store.serialized import Key, Object, dump, key, load
 
-__all__ = ["FOREGROUND", "ORPHAN", "Admit", "Event", "Key", "Object", "Store", "dump", "load", "now"]
+__all__ = ["FOREGROUND", "ORPHAN", "Admit", "Event", "Key", "Object", "Store", "dump", "load"]
 
 List = list  # the class below has a method of that name
 ATTEMPTS = 8  # to find a free name for `generateName`
@@ -147,7 +147,7 @@ class Store:
                 meta["name"] = names.generated(meta["generateName"])
             for stale in ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"):
                 meta.pop(stale, None)
-            meta.update(uid=str(uuid.uuid4()), creationTimestamp=now())
+            meta.update(uid=str(uuid.uuid4()), creationTimestamp=timestamps.now())
             if "spec" in obj and updates.is_counted(resource):
                 meta["generation"] = 1
             if self.admit:

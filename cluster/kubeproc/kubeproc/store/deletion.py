@@ -6,11 +6,10 @@ ends. The object is removed with its last finalizer, or when the kubelet deletes
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
 from kubeproc.resources import NAMESPACES, PODS, Resource
-from kubeproc.store.serialized import Object, now
+from kubeproc.store.serialized import Object
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _POLICIES = {"Foreground": FOREGROUND, "Orphan": ORPHAN}
@@ -47,8 +46,8 @@ def set_grace(resource: Resource, obj: Object, grace: int | None) -> None:
         grace = 0  # no kubelet runs it: there is nothing to wait for
     obj["metadata"]["deletionGracePeriodSeconds"] = grace if before is None else min(before, grace)
     if before is not None and grace < before:
-        ends = datetime.fromisoformat(obj["metadata"]["deletionTimestamp"]) - timedelta(seconds=before - grace)
-        obj["metadata"]["deletionTimestamp"] = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ends = timestamps.seconds(obj["metadata"]["deletionTimestamp"]) - (before - grace)
+        obj["metadata"]["deletionTimestamp"] = timestamps.stamp(ends)
 
 
 def is_graceful(resource: Resource, obj: Object) -> bool:
@@ -62,7 +61,7 @@ def is_graceful(resource: Resource, obj: Object) -> bool:
 def begin(resource: Resource, meta: Object, held_by: list[str]) -> None:
     """Record in an object's metadata that it is being deleted, and its finalizers."""
     if not meta.get("deletionTimestamp"):
-        meta["deletionTimestamp"] = now(meta.get("deletionGracePeriodSeconds", 0))
+        meta["deletionTimestamp"] = timestamps.now(meta.get("deletionGracePeriodSeconds", 0))
         if resource is not NAMESPACES:
             meta.setdefault("deletionGracePeriodSeconds", 0)
         if meta.get("generation"):

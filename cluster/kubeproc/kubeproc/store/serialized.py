@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 Object = dict[str, Any]
 Key = tuple[str, str]  # namespace ("" for cluster-scoped), name
-
-
-def now(later: float = 0) -> str:
-    """The time, or that many seconds later, as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
-    return (datetime.now(UTC) + timedelta(seconds=later)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def dump(obj: Any) -> bytes:

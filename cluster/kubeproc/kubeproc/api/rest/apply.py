@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.api.rest import fieldsets
 from kubeproc.api.rest.fieldsets import Fields, Path
 from kubeproc.api.rest.options import WriteOptions
@@ -20,7 +21,7 @@ from kubeproc.api.schema import schemas
 from kubeproc.api.schema.decoding import Decoder, Unreadable
 from kubeproc.api_errors import ApiError, bad_request, conflict
 from kubeproc.resources import Resource
-from kubeproc.store import Object, now
+from kubeproc.store import Object
 
 BEFORE = "before-first-apply"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -96,13 +97,13 @@ def apply(resource: Resource, old: Object | None, config: Any, options: WriteOpt
     wanted = _bare(resource, config, subresource)
     mine = set(fieldsets.leaves(schema, wanted))
     if old is None:
-        config["metadata"]["managedFields"] = write({who: Entry(mine, now())})
+        config["metadata"]["managedFields"] = write({who: Entry(mine, timestamps.now())})
         return config
     managers = read(old["metadata"].get("managedFields"))
     live = _bare(resource, old, subresource)
     if not managers:
         everything = set(fieldsets.leaves(schema, _bare(resource, old)))
-        managers[Manager(BEFORE, "Update", resource.api_version)] = Entry(everything, now())
+        managers[Manager(BEFORE, "Update", resource.api_version)] = Entry(everything, timestamps.now())
     last = managers.pop(who, Entry(set(), ""))
     new = _merged(schema, live, wanted, mine, last.fields, managers)
     removed, changed = fieldsets.compare(schema, live, new)
@@ -114,7 +115,7 @@ def apply(resource: Resource, old: Object | None, config: Any, options: WriteOpt
             raise _conflict(conflicts, managers)
     for entry in managers.values():
         entry.fields -= changed | removed
-    managers[who] = Entry(mine, last.time if last.fields == mine and not (changed | removed) else now())
+    managers[who] = Entry(mine, last.time if last.fields == mine and not (changed | removed) else timestamps.now())
     return _onto(old, new, config, write(managers), subresource)
 
 
@@ -226,5 +227,5 @@ def track(resource: Resource, old: Object, new: Object, name: str, subresource: 
         own = managers.pop(who, Entry(set(), ""))
         for entry in managers.values():
             entry.fields -= changed | removed
-        managers[who] = Entry((own.fields - removed) | changed, now())
+        managers[who] = Entry((own.fields - removed) | changed, timestamps.now())
     meta["managedFields"] = write(managers)

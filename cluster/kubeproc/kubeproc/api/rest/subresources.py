@@ -6,16 +6,15 @@ actions. Logs, exec and port-forward go to the kubelet, see `streams`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from kubeproc import timestamps
 from kubeproc.admission.causes import Causes
 from kubeproc.api.rest import answer, auth, options, patch
 from kubeproc.api.rest.targets import Target
@@ -242,15 +241,11 @@ async def issue_token(request: Request, target: Target) -> Response:
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"name": target.name, "namespace": target.namespace, "uid": account["uid"],
-                     "creationTimestamp": _time(0)},
+                     "creationTimestamp": timestamps.now()},
         "spec": spec | {"audiences": audiences, "expirationSeconds": seconds},
-        "status": {"token": token, "expirationTimestamp": _time(seconds)},
+        "status": {"token": token, "expirationTimestamp": timestamps.now(seconds)},
     }  # fmt: skip
     return answer.plain(request, made, 201, warnings)
-
-
-def _time(later: int) -> str:
-    return datetime.fromtimestamp(time.time() + later, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _bound(store: Store, target: Target, reference: Object | None) -> tuple[str, str, str] | None:

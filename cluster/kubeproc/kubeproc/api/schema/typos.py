@@ -1,8 +1,8 @@
-"""Fields of a Workflow or its templates that there are not: taken, as Argo's CustomResourceDefinitions take them, and told.
+"""Unknown fields of a Workflow or its templates: accepted, as Argo's CustomResourceDefinitions accept them, with a warning.
 
-Those definitions keep whatever they are given, so that a misspelled field runs without effect and nobody says a word. Here
-it comes back as a `Warning` header, which kubectl prints. What the fields are is read from this server's own OpenAPI
-document; it is not made for this alone: a client that shows warnings has asked for it before it writes.
+Those definitions keep every field, so that a misspelled one has no effect and no error. This server answers with a
+`Warning` header, which kubectl prints. The known fields come from the server's own OpenAPI document, which is made
+already: a client that shows warnings reads it before it writes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from kubeproc import timestamps
 
 
 def human(seconds: float) -> str:
@@ -36,17 +36,11 @@ def _two(large: int, unit: str, small: int, smaller: str) -> str:
     return f"{large}{unit}{small}{smaller}" if small else f"{large}{unit}"
 
 
-def parse(text: str) -> datetime:
-    """An RFC 3339 time, with or without a fraction; ValueError if it is malformed."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def age(text: str | None) -> str:
     """How long ago the RFC 3339 time `text` was; `<unknown>` without one, `<invalid>` if it can't be parsed."""
     if not text:
         return "<unknown>"
     try:
-        return human((datetime.now(UTC) - parse(text)).total_seconds())
+        return human(timestamps.age(text))
     except (ValueError, TypeError):
         return "<invalid>"

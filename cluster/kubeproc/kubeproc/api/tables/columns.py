@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.api.tables import pod_cells
-from kubeproc.api.tables.ages import age, human, parse
+from kubeproc.api.tables.ages import age, human
 
 Object = Mapping[str, Any]
 Cells = list[Any]
@@ -108,7 +109,7 @@ def _job(obj: Object) -> Cells:
         completions = f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
     duration = ""
     if status.get("startTime") and status.get("completionTime"):
-        duration = human((parse(status["completionTime"]) - parse(status["startTime"])).total_seconds())
+        duration = human(timestamps.seconds(status["completionTime"]) - timestamps.seconds(status["startTime"]))
     elif status.get("startTime"):
         duration = age(status["startTime"])
     return [_name(obj), word, completions, duration, _age(obj), *_containers(spec.get("template") or {}),

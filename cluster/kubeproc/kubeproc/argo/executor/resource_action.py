@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 
+from kubeproc import embedder, timestamps
 from kubeproc.api_errors import ApiError
-from kubeproc.argo.executor import api_calls, jsonpath, manifest, outputs, resource_conditions
+from kubeproc.argo.executor import api_calls, manifest, outputs, resource_conditions
 from kubeproc.argo.executor.manifest import Flags
 from kubeproc.argo.executor.task import MAIN, Task, TaskError
+from kubeproc.argo.language import jsonpath_kubectl
 from kubeproc.resources import Resource
 
 Object = dict[str, Any]
@@ -37,7 +39,7 @@ async def perform(task: Task) -> None:
         raise TaskError("successCondition, failureCondition and outputs are not supported for delete action")
     success = resource_conditions.parse(template.get("successCondition") or "", "success")
     failure = resource_conditions.parse(template.get("failureCondition") or "", "fail")
-    jsonpath.check(asked.get("parameters") or [])
+    _check_parameters(asked.get("parameters") or [])
     done = await act(task, action)
     if done is None:
         if action == "get" and asked.get("parameters"):  # --ignore-not-found and no object
@@ -122,9 +124,7 @@ async def _create(task: Task, resource: Resource, meta: Object, body: Object, fl
 
 
 def _created(obj: Object) -> float:
-    from datetime import datetime
-
-    return datetime.fromisoformat(obj["metadata"]["creationTimestamp"].replace("Z", "+00:00")).timestamp()
+    return timestamps.seconds(obj["metadata"]["creationTimestamp"])
 
 
 async def _apply(task: Task, resource: Resource, meta: Object, body: Object, flags: Flags) -> Object | None:
@@ -281,6 +281,15 @@ def _matched(
 # -- outputs ---------------------------------------------------------------------------------------------------------
 
 
+def _check_parameters(parameters: list[Object]) -> None:
+    """TaskError for an output parameter that uses an unsupported feature."""
+    for parameter in parameters:
+        if (parameter.get("valueFrom") or {}).get("jqFilter"):
+            raise TaskError(
+                embedder.unsupported(f"outputs.parameters.{parameter['name']}.valueFrom.jqFilter", "jsonPath is")
+            )
+
+
 async def _report(task: Task, path: str, asked: Object) -> None:
     parameters = asked.get("parameters") or []
     if not parameters:
@@ -290,7 +299,10 @@ async def _report(task: Task, path: str, asked: Object) -> None:
     for parameter in parameters:
         source = parameter.get("valueFrom") or {}
         if source.get("jsonPath"):
-            value = jsonpath.evaluate(obj, source["jsonPath"])
+            try:
+                value = jsonpath_kubectl.evaluate(obj, source["jsonPath"])
+            except jsonpath_kubectl.JsonPathError as error:
+                raise TaskError(str(error)) from None
             task.log(f"Saved output parameter: {parameter['name']}, value: {value}")
             parameter = parameter | {"value": value}
         found.append(parameter)

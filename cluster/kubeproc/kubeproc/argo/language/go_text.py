@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from kubeproc.argo.language.durations import parse_duration
+from kubeproc.argo.language.expression_errors import Panic
 from kubeproc.argo.language.quoting import HTML, LINES
 
 ESCAPES = HTML | LINES
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 
 
 def number(value: int | float) -> str:
@@ -68,25 +67,7 @@ def duration(value: str | int) -> float:
     words = str(value)
     if re.fullmatch(r"[+-]?\d+", words):
         return float(words)
-    sign, rest = (-1.0, words[1:]) if words.startswith("-") else (1.0, words.removeprefix("+"))
-    total, position = 0.0, 0
-    while position < len(rest):
-        part = _PART.match(rest, position)
-        if not part:
-            break
-        total += float(part[1]) * _UNITS[part[2]]
-        position = part.end()
-    if not rest or position < len(rest):
-        raise ValueError(f'unable to parse {words} as a duration: time: invalid duration "{words}"')
-    return sign * total
-
-
-def moment(value: str | None) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time, None of none."""
-    if not value:
-        return None
-    return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
-
-
-def stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return parse_duration(words) / 1e9
+    except Panic as error:
+        raise ValueError(f"unable to parse {words} as a duration: {error}") from None

@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from kubeproc import embedder, selectors
+from kubeproc import embedder, selectors, timestamps
 from kubeproc.api.rest import auth
 from kubeproc.api.wire import body as bodies
 from kubeproc.argo.executor.task import PREFIX
@@ -164,7 +163,7 @@ def _order(workflow: Object) -> tuple[int, float]:
     """Running workflows first, the newest first; then the others, the last to finish first."""
     finished = (workflow.get("status") or {}).get("finishedAt")
     when = finished or workflow["metadata"]["creationTimestamp"]
-    return (1 if finished else 0, -datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp())
+    return (1 if finished else 0, -timestamps.seconds(when))
 
 
 NAMES: dict[str, Callable[[str, str], bool]] = {

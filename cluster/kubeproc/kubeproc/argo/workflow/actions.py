@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
 from kubeproc.argo.language import go_text
 from kubeproc.argo.templates import node_names
@@ -74,7 +75,7 @@ def resume(store: Store, workflow: Object, body: Object) -> Object:
             raise Refused(str(error)) from None
         earlier = node.get("message")
         words = f"{earlier}; {message}" if earlier else message
-        node |= {"phase": "Succeeded", "finishedAt": go_text.stamp(time.time())} | ({"message": words} if words else {})
+        node |= {"phase": "Succeeded", "finishedAt": timestamps.now()} | ({"message": words} if words else {})
         changed = True
     return _save(store, workflow, "Resume") if changed else workflow
 
@@ -119,7 +120,7 @@ def _set_nodes(
         if phase:
             node["phase"] = phase
             if phase in (*_ENDED, "Skipped", "Omitted"):
-                node["finishedAt"] = go_text.stamp(time.time())
+                node["finishedAt"] = timestamps.now()
         if message:
             node["message"] = message
         if outputs:
@@ -258,7 +259,7 @@ def _reopen(workflow: Object, nodes: dict[str, Object], deleted: list[Object]) -
     labels.pop(node_names.COMPLETED_LABEL, None)
     labels.pop(f"{node_names.GROUP}/workflow-archiving-status", None)
     labels[node_names.PHASE_LABEL] = "Running"
-    status |= {"phase": "Running", "nodes": nodes, "startedAt": go_text.stamp(time.time()), "finishedAt": None}
+    status |= {"phase": "Running", "nodes": nodes, "startedAt": timestamps.now(), "finishedAt": None}
     for field in ("message", "persistentVolumeClaims"):
         status.pop(field, None)
     for condition in status.get("conditions") or ():
@@ -319,7 +320,7 @@ def _remembered(workflow: Object, new: str) -> Object:
     def ids(many: list[str] | None) -> list[str]:
         return [node_names.node_id(new, renamed(nodes[id]["name"])) for id in many or () if id in nodes]
 
-    now = go_text.stamp(time.time())
+    now = timestamps.now()
     found: dict[str, Object] = {}
     for node in nodes.values():
         if node["name"].startswith(f"{old}.onExit"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kubeproc import timestamps
 from kubeproc.argo.language import go_text
 from kubeproc.argo.templates.spec import Source
 from kubeproc.argo.workflow.nodes import Object, fulfilled
@@ -44,6 +45,6 @@ def timeout(template: Object, node: Object) -> float | None:
     if not template.get("timeout"):
         return None
     try:
-        return (go_text.moment(node.get("startedAt")) or 0) + go_text.duration(template["timeout"])
+        return (timestamps.seconds_or_none(node.get("startedAt")) or 0) + go_text.duration(template["timeout"])
     except ValueError as error:
         raise OperationError(f"invalid timeout format. {error}") from None

@@ -7,7 +7,7 @@ executors reported go; the workflow itself goes when its `ttlStrategy` says so.
 
 from __future__ import annotations
 
-from kubeproc import selectors
+from kubeproc import selectors, timestamps
 from kubeproc.api_errors import ApiError
 from kubeproc.argo.language import go_text
 from kubeproc.argo.templates import node_names
@@ -59,7 +59,7 @@ def _label(op: Operation, pod: Object) -> None:
 
 def _delete_later(op: Operation, pod: Object, node: Object, gc: Object) -> None:
     delay = go_text.duration(gc["deleteDelayDuration"]) if gc.get("deleteDelayDuration") else _DELAY
-    due = (go_text.moment(node.get("finishedAt")) or op.clock) + delay
+    due = (timestamps.seconds_or_none(node.get("finishedAt")) or op.clock) + delay
     if op.clock < due:
         op.turn.wake_at(due)
         return
@@ -105,7 +105,7 @@ def expired(op: Operation) -> bool:
     seconds = own if own is not None else seconds
     if seconds is None:
         return False
-    due = (go_text.moment(op.status.get("finishedAt")) or op.clock) + float(seconds)
+    due = (timestamps.seconds_or_none(op.status.get("finishedAt")) or op.clock) + float(seconds)
     if op.clock < due:
         op.turn.wake_at(due)
         return False

@@ -11,10 +11,11 @@ import logging
 import time
 from collections.abc import Iterable
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
 from kubeproc.argo.executor import repository
 from kubeproc.argo.executor.task import TaskError
-from kubeproc.argo.language import go_text, templating
+from kubeproc.argo.language import templating
 from kubeproc.argo.templates import field_types, node_names, spec
 from kubeproc.argo.templates.spec import Source
 from kubeproc.argo.validation import validate
@@ -213,7 +214,7 @@ def _begin(op: Operation) -> None:
 
 
 def _set_deadline(op: Operation) -> None:
-    seconds, start = op.spec.get("activeDeadlineSeconds"), go_text.moment(op.status.get("startedAt"))
+    seconds, start = op.spec.get("activeDeadlineSeconds"), timestamps.seconds_or_none(op.status.get("startedAt"))
     if seconds is None or start is None:
         return
     op.deadline = start + float(seconds)
@@ -308,7 +309,7 @@ def _mark(op: Operation, phase: str, message: str) -> None:
         labels.setdefault(node_names.COMPLETED_LABEL, "false")
         op.changed = True
     if not status.get("startedAt") and phase != "Pending":
-        status["startedAt"] = go_text.stamp(op.clock)
+        status["startedAt"] = timestamps.stamp(op.clock)
         status.setdefault("finishedAt", None)
         op.changed = True
     if status.get("message", "") != message:
@@ -324,7 +325,7 @@ def _end(op: Operation, phase: str, message: str) -> None:
     entry = op.tree.node(op.name)
     if phase == "Error" and entry is not None and entry["phase"] == "Running":
         op.tree.mark(op.name, "Error", "Workflow operation error")
-    op.status["finishedAt"] = go_text.stamp(op.clock)
+    op.status["finishedAt"] = timestamps.stamp(op.clock)
     op.workflow["metadata"]["labels"][node_names.COMPLETED_LABEL] = "true"
     pod_state.upsert_condition(op, {"type": "Completed", "status": "True"})
     op.changed = True

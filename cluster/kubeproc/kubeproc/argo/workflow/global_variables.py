@@ -1,6 +1,6 @@
 """The global variables: `workflow.name`, `workflow.parameters.x`, `workflow.creationTimestamp.Y` and the others.
 
-Mechanism. Each pass fills in `op.variables` anew from the workflow's metadata, its arguments and the outputs that its nodes made
+Mechanism. Each pass fills in `op.variables` from the workflow's metadata, its arguments and the outputs that its nodes made
 global. Status, duration and failures change while the workflow runs and are set when something may ask for them.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from kubeproc import timestamps
 from kubeproc.argo.language import expressions, go_text, templating
 from kubeproc.argo.templates import arguments, node_names
 from kubeproc.argo.workflow.nodes import failed
@@ -31,7 +32,7 @@ def set_all(op: Operation) -> None:
         "workflow.creationTimestamp": created,
         "workflow.creationTimestamp.RFC3339": created,
     }
-    moment = datetime.fromtimestamp(go_text.moment(created) or 0, UTC)
+    moment = datetime.fromtimestamp(timestamps.seconds_or_none(created) or 0, UTC)
     for letter, pattern in _TIMES.items():
         known[f"workflow.creationTimestamp.{letter}"] = moment.strftime(pattern)
     known["workflow.creationTimestamp.s"] = str(int(moment.timestamp()))
@@ -84,7 +85,7 @@ def _metadata(op: Operation) -> None:
 
 def set_runtime(op: Operation) -> None:
     """`workflow.status` and `workflow.duration` as of now."""
-    start = go_text.moment(op.status.get("startedAt"))
+    start = timestamps.seconds_or_none(op.status.get("startedAt"))
     op.variables["workflow.status"] = op.status.get("phase") or ""
     op.variables["workflow.duration"] = f"{op.clock - start if start else 0:f}"
 

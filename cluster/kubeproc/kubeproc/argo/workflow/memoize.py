@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 
+from kubeproc import timestamps
 from kubeproc.argo.language import go_text
 from kubeproc.argo.workflow.operation import Object, Operation, OperationError
 from kubeproc.resources import CONFIGMAPS
@@ -46,7 +47,7 @@ def load(op: Operation, template: Object) -> tuple[bool, Object | None]:
         entry = json.loads(raw)
     except ValueError as error:
         raise OperationError(f"malformed cache entry: could not unmarshal JSON; unable to parse: {error}") from None
-    entry["lastHitTimestamp"] = go_text.stamp(op.clock)
+    entry["lastHitTimestamp"] = timestamps.stamp(op.clock)
     configmap["data"][key] = _entry(entry)
     op.store.update(CONFIGMAPS, configmap)
     if wanted.get("maxAge"):
@@ -54,7 +55,7 @@ def load(op: Operation, template: Object) -> tuple[bool, Object | None]:
             oldest = go_text.duration(wanted["maxAge"])
         except ValueError as error:
             raise OperationError(f"invalid maxAge: {error}") from None
-        if op.clock - (go_text.moment(entry["creationTimestamp"]) or 0) > oldest:
+        if op.clock - (timestamps.seconds_or_none(entry["creationTimestamp"]) or 0) > oldest:
             return False, None
     return True, entry.get("outputs")
 
@@ -76,7 +77,7 @@ def save(op: Operation, node: Object) -> None:
     key, name = memo["key"], memo["cacheName"]
     configmap = op.store.find(CONFIGMAPS, op.namespace, name)
     _check(key, configmap)
-    now = go_text.stamp(op.clock)
+    now = timestamps.stamp(op.clock)
     entry = {"nodeID": node["id"], "outputs": node.get("outputs"), "creationTimestamp": now, "lastHitTimestamp": now}
     if configmap is None:
         meta = {"name": name, "namespace": op.namespace, "labels": {LABEL: CACHE}}

@@ -11,6 +11,7 @@ import copy
 import json
 from typing import Any
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
 from kubeproc.argo.executor import repository
 from kubeproc.argo.language import go_text, templating
@@ -164,7 +165,7 @@ def _describe(op: Operation, call: Call, node: Object, template: Object, spec: O
 
 def _stamp(op: Operation, call: Call) -> str:
     moments = [m for m in (None if call.on_exit else op.deadline, call.until) if m is not None]
-    return go_text.stamp(min(moments)) if moments else "0001-01-01T00:00:00Z"
+    return timestamps.stamp(min(moments)) if moments else "0001-01-01T00:00:00Z"
 
 
 def _result_is_asked_for(op: Operation, call: Call) -> bool:

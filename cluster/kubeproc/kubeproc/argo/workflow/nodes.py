@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from kubeproc.argo.language import go_text
+from kubeproc import timestamps
 from kubeproc.argo.templates import node_names
 
 Object = dict[str, Any]
@@ -73,7 +73,7 @@ class NodeTree:
         id = self.id(name)
         boundary_node = self.nodes.get(boundary)
         shown = name.removeprefix(boundary_node["name"]) if boundary_node else name
-        now = go_text.stamp(self.clock)
+        now = timestamps.stamp(self.clock)
         node: Object = {
             "id": id,
             "name": name,
@@ -119,7 +119,7 @@ class NodeTree:
                 del node["message"]
             self.changed = True
         if fulfilled(node) and not node.get("finishedAt"):
-            node["finishedAt"] = go_text.stamp(self.clock)
+            node["finishedAt"] = timestamps.stamp(self.clock)
             self.changed = True
         return node
 

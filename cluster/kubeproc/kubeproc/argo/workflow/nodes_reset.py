@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from kubeproc.argo.language import go_text
+from kubeproc import timestamps
 from kubeproc.argo.workflow.nodes import failed, is_retry
 from kubeproc.argo.workflow.operation import Object, OperationError
 
@@ -137,4 +137,4 @@ def _reopen(node: Object, clock: float) -> None:
     if node["phase"] != "Skipped":
         node["phase"] = "Running"
     node.pop("message", None)
-    node |= {"startedAt": go_text.stamp(clock), "finishedAt": None}
+    node |= {"startedAt": timestamps.stamp(clock), "finishedAt": None}

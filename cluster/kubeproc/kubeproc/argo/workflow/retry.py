@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from kubeproc import timestamps
 from kubeproc.argo.language import expressions, go_text
 from kubeproc.argo.workflow.nodes import failed, fulfilled
 from kubeproc.argo.workflow.operation import Object, Operation, OperationError
@@ -48,7 +49,7 @@ def variables(attempts: list[Object]) -> dict[str, str]:
 
 
 def _lasted(node: Object) -> str:
-    end, start = go_text.moment(node.get("finishedAt")), go_text.moment(node.get("startedAt"))
+    end, start = timestamps.seconds_or_none(node.get("finishedAt")), timestamps.seconds_or_none(node.get("startedAt"))
     return go_text.number(end - start) if end is not None and start is not None else "0"
 
 
@@ -71,7 +72,7 @@ def assess(op: Operation, node: Object, wanted: Object) -> tuple[bool, float | N
         op.tree.mark(name, "Succeeded")
         return True, None
     if op.shutdown or op.past_deadline:
-        when = go_text.stamp(op.deadline or 0).replace("T", " ").replace("Z", " +0000 UTC")
+        when = timestamps.stamp(op.deadline or 0).replace("T", " ").replace("Z", " +0000 UTC")
         why = f"Stopped with strategy '{op.shutdown}'" if op.shutdown else f"retry exceeded workflow deadline {when}"
         op.tree.mark(name, last["phase"], why)
         return True, None
@@ -102,7 +103,9 @@ def _back_off(op: Operation, node: Object, attempts: list[Object], wanted: Objec
     backoff, last, name = wanted["backoff"], attempts[-1], node["name"]
     until: float | None = None
     if backoff.get("maxDuration"):
-        until = (go_text.moment(attempts[0].get("startedAt")) or op.clock) + _seconds(backoff["maxDuration"])
+        until = (timestamps.seconds_or_none(attempts[0].get("startedAt")) or op.clock) + _seconds(
+            backoff["maxDuration"]
+        )
         if op.clock > until:
             op.tree.mark(name, last["phase"], "Max duration limit exceeded")
             return True, until
@@ -114,7 +117,7 @@ def _back_off(op: Operation, node: Object, attempts: list[Object], wanted: Objec
         wait = min(wait * float(factor) ** min(len(attempts) - 1, 64), 1e9)
     if backoff.get("cap"):
         wait = min(wait, _seconds(backoff["cap"]))
-    ready = (go_text.moment(last.get("finishedAt")) or op.clock) + wait
+    ready = (timestamps.seconds_or_none(last.get("finishedAt")) or op.clock) + wait
     if until is not None and ready > until:
         op.tree.mark(name, last["phase"], "Backoff would exceed max duration limit")
         return True, until

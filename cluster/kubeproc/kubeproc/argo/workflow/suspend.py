@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 
+from kubeproc import timestamps
 from kubeproc.argo.language import go_text
 from kubeproc.argo.workflow.call import Call
 from kubeproc.argo.workflow.operation import Object, Operation, OperationError
@@ -30,7 +31,7 @@ def run(op: Operation, call: Call, template: Object) -> None:
     duration = (template.get("suspend") or {}).get("duration")
     if duration:
         try:
-            over = (go_text.moment(node["startedAt"]) or op.clock) + go_text.duration(duration)
+            over = (timestamps.seconds_or_none(node["startedAt"]) or op.clock) + go_text.duration(duration)
         except ValueError as error:
             raise OperationError(str(error)) from None
         if op.clock > over:

@@ -5,9 +5,9 @@ Source: pkg/controller/deployment/{sync,progress}.go of Kubernetes 1.34.
 
 from __future__ import annotations
 
-from kubeproc.controllers import times
+from kubeproc import timestamps
 from kubeproc.controllers.deployment.replicasets import available, bounds, replicas
-from kubeproc.store import Object, now
+from kubeproc.store import Object
 
 PROGRESSING, AVAILABLE, FAILURE = "Progressing", "Available", "ReplicaFailure"
 TIMED_OUT, NEW_AVAILABLE = "ProgressDeadlineExceeded", "NewReplicaSetAvailable"
@@ -29,7 +29,7 @@ def put(status: Object, type: str, value: str, reason: str, message: str, *, aga
     old = find(status, type)
     if old is not None and (old["status"], old["reason"]) == (value, reason) and not again:
         return
-    moment = now()
+    moment = timestamps.now()
     changed = old["lastTransitionTime"] if old is not None and old["status"] == value else moment
     drop(status, type)
     new = {"type": type, "status": value, "lastUpdateTime": moment, "lastTransitionTime": changed,
@@ -104,7 +104,7 @@ def timed_out(status: Object, deadline: int) -> bool:
     current = find(status, PROGRESSING)
     if current is None or current["reason"] == NEW_AVAILABLE:
         return False
-    return current["reason"] == TIMED_OUT or times.age(current["lastUpdateTime"]) > deadline
+    return current["reason"] == TIMED_OUT or timestamps.age(current["lastUpdateTime"]) > deadline
 
 
 def check_again(deployment: Object, status: Object) -> float | None:
@@ -114,4 +114,4 @@ def check_again(deployment: Object, status: Object) -> float | None:
         return None
     if current["reason"] == NEW_AVAILABLE:
         return None
-    return max(0.0, deadline - times.age(current["lastUpdateTime"])) + 1
+    return max(0.0, deadline - timestamps.age(current["lastUpdateTime"])) + 1

@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
+from kubeproc import timestamps
 from kubeproc.api_errors import ApiError
-from kubeproc.controllers import events, times
+from kubeproc.controllers import events
 from kubeproc.controllers import pod_making as podlib
 from kubeproc.controllers.job import indexes
 from kubeproc.controllers.job.job_pods import (
@@ -23,11 +24,11 @@ from kubeproc.controllers.job.job_pods import (
     tracked,
     untrack,
 )
-from kubeproc.controllers.loop import Controller
+from kubeproc.controllers.loop import Controller, soonest
 from kubeproc.controllers.owners import claim, controlled, deleting
 from kubeproc.controllers.pod_making import finished, phase, ready
 from kubeproc.resources import JOBS, PODS
-from kubeproc.store import Object, Store, now
+from kubeproc.store import Object, Store
 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
 SUCCESS_TARGET, FAILURE_TARGET = "SuccessCriteriaMet", "FailureTarget"
@@ -91,7 +92,7 @@ def reconcile(job: Object, store: Store) -> float | None:
             untrack(pod, store)
         return None if deleting(job) else _expire(work)
     if not work.spec.get("suspend"):
-        work.status.setdefault("startTime", now())
+        work.status.setdefault("startTime", timestamps.now())
     _count(work)
     wait = None
     try:
@@ -150,7 +151,7 @@ def _decide(work: Work) -> float | None:
         _say_suspended(work)
         return None
     _resume(work)
-    return times.soonest(wait, _until_deadline(work))
+    return soonest(wait, _until_deadline(work))
 
 
 def _failure(work: Work) -> tuple[str, str] | None:
@@ -171,7 +172,7 @@ def _until_deadline(work: Work) -> float | None:
     deadline, start = work.spec.get("activeDeadlineSeconds"), work.status.get("startTime")
     if deadline is None or start is None or work.spec.get("suspend"):
         return None
-    return deadline - times.age(start)
+    return deadline - timestamps.age(start)
 
 
 def _enough(work: Work) -> bool:
@@ -190,10 +191,10 @@ def _finish(work: Work) -> float | None:
         return None
     target = SUCCESS_TARGET if work.holds(SUCCESS_TARGET) else FAILURE_TARGET
     reason, message = next((c["reason"], c["message"]) for c in work.status["conditions"] if c["type"] == target)
-    work.status.setdefault("startTime", now())
+    work.status.setdefault("startTime", timestamps.now())
     if target == SUCCESS_TARGET:
         _condition(work, COMPLETE, True, reason, message)
-        work.status["completionTime"] = now()
+        work.status["completionTime"] = timestamps.now()
         work.event(events.NORMAL, "Completed", "Job completed")
     else:
         _condition(work, FAILED, True, reason, message)
@@ -209,7 +210,7 @@ def _say_suspended(work: Work) -> None:
 
 def _resume(work: Work) -> None:
     if work.holds(SUSPENDED) and _condition(work, SUSPENDED, False, "JobResumed", "Job resumed"):
-        work.status["startTime"] = now()
+        work.status["startTime"] = timestamps.now()
         work.event(events.NORMAL, "Resumed", "Job resumed")
 
 
@@ -257,7 +258,7 @@ def _condition(work: Work, type: str, value: bool, reason: str, message: str) ->
     old = next((c for c in entries if c["type"] == type), None)
     if old is not None and old["status"] == text:
         return False
-    moment = now()
+    moment = timestamps.now()
     new = {"type": type, "status": text, "lastProbeTime": moment, "lastTransitionTime": moment,
            "reason": reason, "message": message}  # fmt: skip
     if old is None:
@@ -289,7 +290,7 @@ def _expire(work: Work) -> float | None:
     if ttl is None:
         return None
     end = next(c["lastTransitionTime"] for c in work.status["conditions"] if c["type"] in (COMPLETE, FAILED))
-    left = ttl - times.age(end)
+    left = ttl - timestamps.age(end)
     if left > 0:
         return left
     try:

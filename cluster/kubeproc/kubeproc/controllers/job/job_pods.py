@@ -7,8 +7,9 @@ crash in between. Source: pkg/controller/job of Kubernetes 1.34.
 
 from __future__ import annotations
 
+from kubeproc import timestamps
 from kubeproc.admission.job import INDEX
-from kubeproc.controllers import pod_making, times
+from kubeproc.controllers import pod_making
 from kubeproc.controllers.owners import deleting
 from kubeproc.resources import PODS
 from kubeproc.store import Object, Store
@@ -83,7 +84,7 @@ def _end(pod: Object) -> float:
             if (t := (c.get("state") or {}).get("terminated")) and t.get("finishedAt")]  # fmt: skip
     if not ends and deleting(pod):
         return pod_making.deleted_at(pod)
-    return times.seconds(max(ends, default=pod["metadata"]["creationTimestamp"]))
+    return timestamps.seconds(max(ends, default=pod["metadata"]["creationTimestamp"]))
 
 
 def delay(job: Object, mine: list[Object], counted: int) -> float:
@@ -100,4 +101,4 @@ def delay(job: Object, mine: list[Object], counted: int) -> float:
     if not failures:
         return 0.0
     wait = min(FIRST_DELAY * 2 ** min(failures - 1, 10), LAST_DELAY)
-    return max(0.0, wait - times.age(times.stamp(last)))
+    return max(0.0, wait - timestamps.age(timestamps.stamp(last)))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 
+from kubeproc import timestamps
 from kubeproc.admission.tfjob import MANAGERS
-from kubeproc.controllers import events, times
+from kubeproc.controllers import events
 from kubeproc.controllers.loop import Controller
 from kubeproc.controllers.owners import controlled, deleting
 from kubeproc.controllers.pod_making import phase
@@ -18,7 +19,7 @@ from kubeproc.controllers.tfjob import replicas, tfjob_status
 from kubeproc.controllers.tfjob.config import Replica, policy, read
 from kubeproc.controllers.tfjob.tfjob_status import COMPONENT, FAILED, RUNNING, SUCCEEDED, SUSPENDED, holds, put
 from kubeproc.resources import PODS, SERVICES, TFJOBS
-from kubeproc.store import Object, Store, now
+from kubeproc.store import Object, Store
 
 
 def reconcile(job: Object, store: Store) -> float | None:
@@ -38,7 +39,7 @@ def reconcile(job: Object, store: Store) -> float | None:
     if holds(state, SUSPENDED):
         words = f"TFJob {name} is resumed."
         put(state, SUSPENDED, "TFJobResumed", words, "False")
-        state["startTime"] = now()
+        state["startTime"] = timestamps.now()
         events.record(store, job, events.NORMAL, "TFJobResumed", words, component=COMPONENT)
     kinds = read(job)
     if any(r.count < 0 for r in kinds.values()):
@@ -60,7 +61,7 @@ def _wake(run: Object, state: Object) -> float | None:
     """The seconds until the deadline."""
     if run.get("activeDeadlineSeconds") is None or tfjob_status.finished(state) or not state.get("startTime"):
         return None
-    return max(0.0, run["activeDeadlineSeconds"] - times.age(state["startTime"])) + 0.01
+    return max(0.0, run["activeDeadlineSeconds"] - timestamps.age(state["startTime"])) + 0.01
 
 
 def _first_done(kinds: dict[str, Replica], pods: list[Object]) -> bool:
@@ -77,7 +78,7 @@ def _limit(job: Object, run: Object, state: Object, kinds: dict[str, Replica], p
     if limit is not None and _past(limit, state, kinds, pods):
         return f"Job {name} has failed because it has reached the specified backoff limit"
     deadline, start = run.get("activeDeadlineSeconds"), state.get("startTime")
-    if deadline is not None and start and times.age(start) >= deadline:
+    if deadline is not None and start and timestamps.age(start) >= deadline:
         return f"Job {name} has failed because it was active longer than specified deadline"
     return ""
 
@@ -109,7 +110,7 @@ def _restarts(kinds: dict[str, Replica], pods: list[Object]) -> int:
 
 
 def _fail(job: Object, run: Object, state: Object, pods: list[Object], words: str, store: Store) -> float | None:
-    state.setdefault("completionTime", now())
+    state.setdefault("completionTime", timestamps.now())
     _clean(job, run, state, pods, store)
     events.record(store, job, events.NORMAL, "TFJobFailed", words, component=COMPONENT)
     put(state, FAILED, "TFJobFailed", words)
@@ -139,7 +140,7 @@ def _after_end(job: Object, run: Object, state: Object, pods: list[Object], stor
     ttl = run.get("ttlSecondsAfterFinished")
     if ttl is None or run.get("suspend") or not state.get("completionTime"):
         return None
-    left = ttl - times.age(state["completionTime"])
+    left = ttl - timestamps.age(state["completionTime"])
     if left > 0:
         return left
     meta = job["metadata"]

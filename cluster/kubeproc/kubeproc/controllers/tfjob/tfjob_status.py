@@ -5,11 +5,12 @@ Source: pkg/util/status.go and pkg/controller.v1/tensorflow/tfjob_controller.go 
 
 from __future__ import annotations
 
+from kubeproc import timestamps
 from kubeproc.controllers import events
 from kubeproc.controllers.owners import deleting
 from kubeproc.controllers.pod_making import phase
 from kubeproc.controllers.tfjob.config import CHIEFS, KNOWN, Replica, has_chief
-from kubeproc.store import Object, Store, now
+from kubeproc.store import Object, Store
 
 COMPONENT = "tfjob-controller"
 CREATED, RUNNING, RESTARTING, SUCCEEDED, FAILED, SUSPENDED = (
@@ -32,7 +33,7 @@ def put(status: Object, type: str, reason: str, message: str, value: str = "True
     old = next((c for c in status.get("conditions") or () if c["type"] == type), None)
     if old is not None and (old["status"], old["reason"]) == (value, reason):
         return
-    moment = now()
+    moment = timestamps.now()
     changed = old["lastTransitionTime"] if old is not None and old["status"] == value else moment
     kept = []
     for entry in status.get("conditions") or ():
@@ -67,7 +68,7 @@ def judge(job: Object, kinds: dict[str, Replica], status: Object, first_done: bo
     """From the counters to Running, Succeeded or Failed. `first_done`: worker 0 has exited with 0."""
     meta = job["metadata"]
     full = f"{meta['namespace']}/{meta['name']}"
-    status.setdefault("startTime", now())
+    status.setdefault("startTime", timestamps.now())
     restarting = next((dict(c) for c in status.get("conditions") or () if c["type"] == RESTARTING), None)
     everybody = job["spec"].get("successPolicy") == "AllWorkers"
     for kind in (k for k in KNOWN if k in kinds):
@@ -91,12 +92,12 @@ def judge(job: Object, kinds: dict[str, Replica], status: Object, first_done: bo
             elif not (job["spec"].get("enableDynamicWorker") and kind == "Worker"):
                 words = f"TFJob {full} has failed because {numbers['failed']} {kind} replica(s) failed."
                 events.record(store, job, events.NORMAL, "TFJobFailed", words, component=COMPONENT)
-                status.setdefault("completionTime", now())
+                status.setdefault("completionTime", timestamps.now())
                 put(status, FAILED, "TFJobFailed", words)
 
 
 def _succeed(job: Object, full: str, status: Object, store: Store) -> None:
     words = f"TFJob {full} successfully completed."
     events.record(store, job, events.NORMAL, "TFJobSucceeded", words, component=COMPONENT)
-    status.setdefault("completionTime", now())
+    status.setdefault("completionTime", timestamps.now())
     put(status, SUCCEEDED, "TFJobSucceeded", words)

@@ -12,11 +12,6 @@ import json
 import re
 from typing import Any
 
-from kubeproc import embedder
-from kubeproc.argo.executor.task import TaskError
-
-Object = dict[str, Any]
-
 _STEP = re.compile(
     r"\.\.(?P<deep>[\w-]+)|\.(?P<name>[\w$/:-]+(?:\\.[\w$/:-]+)*)|\.(?P<star>\*)"
     r"|\[(?P<quote>['\"])(?P<key>.*?)(?P=quote)\]|\[(?P<all>\*)\]"
@@ -26,17 +21,12 @@ _FILTER = re.compile(r"\s*@(?P<left>[^\s=!<>]*)\s*(?:(?P<sign>==|!=|<=|>=|<|>)\s
 _BLOCK = re.compile(r"\{((?:\"(?:\\.|[^\"])*\"|'(?:\\.|[^'])*'|[^{}])*)\}")
 
 
-def check(parameters: list[Object]) -> None:
-    """TaskError for an output parameter that uses an unsupported feature."""
-    for parameter in parameters:
-        if (parameter.get("valueFrom") or {}).get("jqFilter"):
-            raise TaskError(
-                embedder.unsupported(f"outputs.parameters.{parameter['name']}.valueFrom.jqFilter", "jsonPath is")
-            )
+class JsonPathError(Exception):
+    """The template does not parse; the message is kubectl's."""
 
 
 def evaluate(obj: Any, template: str) -> str:
-    """The template's text for the object."""
+    """The template's text for the object. JsonPathError if it does not parse."""
     parts: list[tuple[bool, str]] = []  # (whether it is an expression, text)
     at = 0
     for block in _BLOCK.finditer(template):
@@ -45,7 +35,7 @@ def evaluate(obj: Any, template: str) -> str:
     parts.append((False, template[at:]))
     text, rest = _print(obj, parts)
     if rest:
-        raise TaskError(f"error parsing jsonpath {template}, not in range, nothing to end")
+        raise JsonPathError(f"error parsing jsonpath {template}, not in range, nothing to end")
     return text
 
 
@@ -77,7 +67,7 @@ def _after_end(parts: list[tuple[bool, str]]) -> list[tuple[bool, str]]:
         depth -= expression and text == "end"
         if depth == 0:
             return parts[number + 1 :]
-    raise TaskError("error parsing jsonpath: unterminated range")
+    raise JsonPathError("error parsing jsonpath: unterminated range")
 
 
 def _text(value: Any) -> str:
@@ -95,7 +85,7 @@ def find(obj: Any, path: str) -> list[Any]:
     while at < len(path) and path[at:] != ".":
         step = _STEP.match(path, at)
         if not step:
-            raise TaskError(f"error parsing jsonpath {{{path}}}: unexpected {path[at:]!r}")
+            raise JsonPathError(f"error parsing jsonpath {{{path}}}: unexpected {path[at:]!r}")
         found = [value for here in found for value in _step(here, step)]
         at = step.end()
     return found
@@ -128,7 +118,7 @@ def _deep(here: Any, name: str) -> list[Any]:
 def _holds(item: Any, text: str) -> bool:
     parsed = _FILTER.match(text)
     if not parsed:
-        raise TaskError(f"error parsing jsonpath: filter {text!r} is not understood")
+        raise JsonPathError(f"error parsing jsonpath: filter {text!r} is not understood")
     left = find(item, parsed["left"])
     if not parsed["sign"]:
         return bool(left)
