@@ -206,7 +206,7 @@ def test_a_database_of_a_newer_labkit_is_refused(home: Path) -> None:
 def test_a_running_cluster_whose_description_was_deleted_can_be_stopped(home: Path) -> None:
     cluster.up("a")
     paths.cluster("a").info.unlink()
-    refused(labkit("up", "--name", "a"), "cluster.json is gone", "labkit down, then labkit up")
+    refused(labkit("up", "--name", "a"), "cluster.json is missing", "labkit down, then labkit up")
     assert labkit("down", "--name", "a").stdout == "cluster a: stopped, its state kept\n"
     assert labkit("up", "--name", "a").returncode == 0
 
