@@ -38,7 +38,7 @@ def look(phase: str | None) -> dict[str, Any]:
 
 
 def legend(figure: Figure, inches: float) -> None:
-    """A line at the figure's bottom that says what each colour means, `inches` above its edge."""
+    """A line that says what each colour means, `inches` above the figure's lower edge."""
     from matplotlib.patches import Patch
 
     handles = [Patch(**look(phase), label=word) for phase, word in MEANING.items()]

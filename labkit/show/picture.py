@@ -1,4 +1,4 @@
-"""The figure of a workflow: notes, its tasks, its pods over time, and what the colours mean.
+"""The figure of a workflow: notes, its tasks, what the colours mean, and its pods over time.
 
 Its size is set when it is first drawn, from the number of pods in the workflow's manifest: a figure that grows would move the
 text below it while somebody reads.
@@ -46,7 +46,7 @@ def picture(
         return figure.add_axes((left / WIDTH, 1 - (top + tall) / height, (WIDTH - left - RIGHT) / WIDTH, tall / height))
 
     graph = place(TITLE + lines * NOTE, GRAPH)
-    below = place(TITLE + lines * NOTE + GRAPH + GAP, room * ROW, LEFT)
+    below = place(TITLE + lines * NOTE + GRAPH + LEGEND + GAP, room * ROW, LEFT)
     plotting.workflow(workflow, graph)
     title = graph.get_title("left")
     graph.set_title("", loc="left")
@@ -58,7 +58,7 @@ def picture(
         text = note if len(note) < 150 else note[:147] + "..."
         figure.text(0.012, 1 - top / height, text, va="top", fontsize=8.5, color="#a40e26")
     plotting.timeline(history, below, until, slots=room)
-    plotting.legend(figure, 0.02)
+    plotting.legend(figure, height - TITLE - lines * NOTE - GRAPH - LEGEND)  # above the pods: they may reach below the screen
     return figure
 
 
