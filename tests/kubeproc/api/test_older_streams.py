@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import json
 import socket
 import ssl
@@ -14,8 +16,8 @@ import kr8s
 import pytest
 import yaml
 from kr8s.objects import Pod, Service
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.typing import Subprotocol
 
 NAMESPACE = "/api/v1/namespaces/default"
@@ -29,7 +31,7 @@ SERVED = {
             {
                 "name": "main",
                 "image": "labkit/lab:1",
-                "command": ["sh", "-c", "exec python3 -m http.server $PORT --bind $HOST"],
+                "command": ["sh", "-c", "exec python3 -m http.server ${PORT:-80} --bind ${HOST:-0.0.0.0}"],
                 "ports": [{"containerPort": 80}],
                 "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
             }
@@ -78,14 +80,55 @@ def address(cluster: Path, api: kr8s.Api) -> tuple[str, ssl.SSLContext, dict[str
     return server["server"].replace("https", "wss"), trust, {"Authorization": f"Bearer {token}"}
 
 
+class Dialled:
+    """A websocket, driven by the thread that uses it: websockets' own blocking client reads and writes one TLS connection in two
+    threads, which OpenSSL does not allow, and sometimes hangs."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.runner = asyncio.Runner()
+        try:
+            self.ws = self.runner.run(self._open(url, options))
+        except BaseException:
+            self.runner.close()
+            raise
+
+    async def _open(self, url: str, options: Any) -> Any:
+        return await connect(url, proxy=None, **options)
+
+    def __enter__(self) -> Dialled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.runner.run(self.ws.close())
+        self.runner.close()
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self.ws.subprotocol
+
+    @property
+    def close_code(self) -> int | None:
+        return self.ws.close_code
+
+    def send(self, message: bytes | str) -> None:
+        self.runner.run(self.ws.send(message))
+
+    def recv(self) -> Any:
+        return self.runner.run(self.ws.recv())
+
+    def __iter__(self) -> Iterator[Any]:
+        """The messages until the end; an end that is a failure raises."""
+        with contextlib.suppress(ConnectionClosedOK):
+            while True:
+                yield self.recv()
+
+
 @pytest.fixture
 def dial(address: tuple[str, ssl.SSLContext, dict[str, str]]) -> Any:
-    def opened(path: str, *protocols: str) -> ClientConnection:
+    def opened(path: str, *protocols: str) -> Dialled:
         server, trust, headers = address
         names = [Subprotocol(p) for p in protocols] or None
-        return connect(
-            server + path, ssl=trust, additional_headers=headers, subprotocols=names, compression=None, proxy=None
-        )
+        return Dialled(server + path, ssl=trust, additional_headers=headers, subprotocols=names, compression=None)
 
     return opened
 
@@ -169,7 +212,7 @@ def test_a_watch_of_an_old_version_and_a_list_are_refused(dial: Any) -> None:
 def test_a_watch_needs_a_token(address: tuple[str, ssl.SSLContext, dict[str, str]]) -> None:
     server, trust, _ = address
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"{server}{NAMESPACE}/pods?watch=true", ssl=trust, proxy=None)
+        Dialled(f"{server}{NAMESPACE}/pods?watch=true", ssl=trust)
     assert refused.value.response.status_code == 401
 
 
