@@ -13,7 +13,19 @@ from labkit import __version__, output
 from labkit.errors import LabError
 from labkit.output import say
 
-OPTIONS = ("port", "nodes", "node_cpus", "node_memory", "bundle", "kubernetes", "context", "namespace", "image")
+OPTIONS = (
+    "port",
+    "nodes",
+    "node_cpus",
+    "node_memory",
+    "network",
+    "outside",
+    "bundle",
+    "kubernetes",
+    "context",
+    "namespace",
+    "image",
+)
 PARAMETER = ("-p", "--parameter", "-r", "--parameter-raw")
 SHIELD = "\0"
 Command = Callable[[argparse.Namespace], int]
@@ -55,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--nodes", type=int, metavar="N", help="machines in a new cluster (default: 1)")
     sub.add_argument("--node-cpus", type=int, metavar="N", help="the CPUs of each (default: all of this machine's)")
     sub.add_argument("--node-memory", metavar="SIZE", help="the memory of each, as in 4Gi (default: this machine's)")
+    words = "embedded: pods have a network of their own, or share this machine's (default: their own, where possible)"
+    sub.add_argument("--network", choices=["pods", "shared"], help=words)
+    words = "embedded: pods with a network of their own reach no other one (default: TCP ports 80 and 443)"
+    sub.add_argument("--no-outside", action="store_const", const=False, dest="outside", help=words)
     sub.add_argument("--bundle", metavar="DIR", help="kind: take all from this bundle (default: $LABKIT_BUNDLE)")
     sub.add_argument("--kubernetes", metavar="VERSION", help="kind: 1.33 or 1.34 (default: 1.34)")
     sub.add_argument("--port", type=int, help="the API's port on 127.0.0.1 (default: a free one)")

@@ -182,6 +182,22 @@ def isolation() -> Finding:
     return Finding("isolation", True, found)
 
 
+def network() -> Finding:
+    from kubeproc.network import client
+
+    if paths.portable():
+        return Finding("network", True, "pods share this machine's (portable)")
+    with tempfile.TemporaryDirectory() as folder:
+        why = client.missing(Path(folder) / "log")
+    if why:
+        remedy = (
+            "pods work without; for a network of their own allow user and network namespaces: "
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04 and later)"
+        )
+        return Finding("network", True, f"pods share this machine's: {why}", remedy)
+    return Finding("network", True, "pods have one of their own")
+
+
 def dataset() -> Finding:
     from labkit.course import data
 
@@ -214,6 +230,7 @@ EXAMINATIONS: dict[str, Callable[[], Finding]] = {
     "packages": packages,
     "kubectl": kubectl,
     "isolation": isolation,
+    "network": network,
     "data": dataset,
     "kind": real,
 }

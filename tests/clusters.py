@@ -13,6 +13,7 @@ import psutil
 from kubernetes import client, config, utils, watch
 
 from kubeproc import engine
+from kubeproc.network import mode
 from labkit.engines import embedded
 from labkit.paths import ClusterFolder
 
@@ -24,6 +25,7 @@ ACCESS = Path(__file__).parents[1] / "workflows" / "access.yaml"
 def running_cluster(root: Path, portable: bool = False, **options: Any) -> Iterator[ClusterFolder]:
     """An embedded cluster of its own below `root`; afterwards nothing of it may be left."""
     folder = ClusterFolder(root / "c")
+    options.setdefault("outside", False)  # no test sends anything to another network
     before = os.environ.get("LABKIT_PORTABLE")
     os.environ["LABKIT_PORTABLE"] = "1" if portable else "0"
     try:
@@ -62,6 +64,7 @@ class Kube:
         self.folder, self.namespace = folder, namespace
         self.api = config.new_client_from_config(str(folder.kubeconfig))
         self.core = client.CoreV1Api(self.api)
+        self.own_network = mode.own(folder)
 
     def pod(self, name: str, command: list[str] | None, image: str = "busybox", **spec: Any) -> Object:
         """Create a pod of one container; `container` holds further fields of that."""

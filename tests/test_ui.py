@@ -42,7 +42,7 @@ spec:
   containers:
   - name: main
     image: python:3.11
-    command: [sh, -c, 'exec python3 -m http.server --bind "$HOST" "$PORT"']
+    command: [sh, -c, 'exec python3 -m http.server --bind "${HOST:-0.0.0.0}" "${PORT:-2746}"']
     ports: [{name: web, containerPort: 2746}]
     readinessProbe: {tcpSocket: {port: web}, periodSeconds: 1}
 """

@@ -17,10 +17,12 @@ def up(
     nodes: int | None = None,
     node_cpus: int | None = None,
     node_memory: str | None = None,
+    network: str | None = None,
+    outside: bool = True,
 ) -> dict[str, Any]:
     """Start the cluster, or what is missing of it: see `kubeproc.engine.up`."""
     with expected():
-        return engine.up(folder, port, nodes, node_cpus, node_memory, paths.portable())
+        return engine.up(folder, port, nodes, node_cpus, node_memory, paths.portable(), network, outside)
 
 
 def down(folder: ClusterFolder, purge: bool = False) -> bool:

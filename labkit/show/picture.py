@@ -58,7 +58,9 @@ def picture(
         text = note if len(note) < 150 else note[:147] + "..."
         figure.text(0.012, 1 - top / height, text, va="top", fontsize=8.5, color="#a40e26")
     plotting.timeline(history, below, until, slots=room)
-    plotting.legend(figure, height - TITLE - lines * NOTE - GRAPH - LEGEND)  # above the pods: they may reach below the screen
+    plotting.legend(
+        figure, height - TITLE - lines * NOTE - GRAPH - LEGEND
+    )  # above the pods: they may reach below the screen
     return figure
 
 

@@ -122,7 +122,7 @@ def is_ready(found: dict) -> bool:
 
 def test_a_service_is_reached_by_its_address_and_by_a_forwarded_port() -> None:
     client.apply(SERVICE)
-    client.apply(pod("web", "[sh, -c, 'exec python3 -m http.server $PORT']", image="python:3.11"))
+    client.apply(pod("web", "[sh, -c, 'exec python3 -m http.server ${PORT:-8080}']", image="python:3.11"))
     client.wait("pod", "web", is_ready, timeout=30)
     with client.forward("web") as forwarded:
         for where in (client.address("web"), forwarded):

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 from clusters import running_cluster
+from kubeproc.folder import portable
+from kubeproc.network import client, mode
 
 from . import golden
 from .lab import KUBECTL, Engine, Lab
@@ -41,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--against", metavar="KUBECONFIG", help="ask this real cluster whether the golden answers still hold"
     )
+    parser.addoption("--network", choices=["pods", "shared"], help="of the embedded cluster")
     parser.addoption("--every", action="store_true", help="with --against: every case, not some of each kind")
 
 
@@ -50,7 +53,18 @@ def oracle(config: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+def network(request: pytest.FixtureRequest) -> str:
+    """The network of the embedded cluster: the one that `--network` names, else pods' own where that is possible."""
+    if found := request.config.getoption("--network", None):
+        return str(found)
+    with tempfile.TemporaryDirectory() as folder:
+        return mode.SHARED if portable() or client.missing(Path(folder) / "log") else mode.PODS
+
+
+@pytest.fixture(scope="session")
+def answers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, network: str
+) -> Iterator[Callable[[str], Any]]:
     """`answers(name)` is what the embedded cluster answered to a case."""
     names = [
         item.callspec.params["case"]
@@ -58,6 +72,7 @@ def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if hasattr(item, "callspec") and "case" in item.callspec.params
     ]
     every = load()
+    names = [name for name in names if network == mode.PODS or not name.startswith("network/")]
     chosen = {name: every[name] for name in dict.fromkeys(names)}
     failed: dict[str, BaseException] = {}
     if kubeconfig := oracle(request.config):
@@ -66,7 +81,7 @@ def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             with running(engine, chosen) as futures:
                 failed = {name: error for name, future in futures.items() if (error := future.exception())}
         golden.record({name: future.result() for name, future in futures.items() if name not in failed})
-    with running_cluster(tmp_path_factory.mktemp("conformance")) as folder:
+    with running_cluster(tmp_path_factory.mktemp("conformance"), network=network) as folder:
         api = Engine(folder.kubeconfig, "", tmp_path_factory.mktemp("cache"))
         api.argo = api.url
         with running(api, chosen) as futures:

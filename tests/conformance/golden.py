@@ -38,9 +38,9 @@ def record(answers: dict[str, Any]) -> None:
         (FOLDER / f"{module}.yaml").write_text(text)
 
 
-def accepted(case: str) -> list[dict[str, str]]:
-    """The entries `{case, field, why}` of a case; `field` may hold `*`."""
-    return [entry for entry in known() if entry["case"] == case]
+def accepted(case: str, network: str) -> list[dict[str, str]]:
+    """The entries `{case, field, why}` of a case; `field` may hold `*`. One that names a network holds for that one."""
+    return [entry for entry in known() if entry["case"] == case and entry.get("network", network) == network]
 
 
 def known() -> list[dict[str, str]]:

@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from kubernetes import client
 
-from clusters import space
+from clusters import running_cluster, space
 from kubeproc import exposed
 from kubeproc.folder import ClusterFolder
 
@@ -33,6 +34,13 @@ def job(name: str, replicas: int, command: list[str]) -> dict[str, object]:
     }
     spec = {"runPolicy": {"cleanPodPolicy": "All"}, "tfReplicaSpecs": {"Worker": worker}}
     return {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a cluster whose pods share this machine's network."""
+    with running_cluster(tmp_path_factory.mktemp("shared"), network="shared") as folder:
+        yield folder.kubeconfig
 
 
 def status(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> list[str]:

@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     up = commands.add_parser("up", help="start the cluster of FOLDER, and print its kubeconfig")
     up.add_argument("--port", type=int, help="the API's port on 127.0.0.1 (default: a free one)")
     up.add_argument("--nodes", type=int, help="how many nodes a new cluster has (default: 1)")
+    up.add_argument("--network", choices=("pods", "shared"), help="whether pods have a network of their own")
+    up.add_argument("--no-outside", action="store_true", help="such pods reach no other network")
     commands.add_parser("status", help="print what runs, as JSON")
     down = commands.add_parser("down", help="stop the cluster and keep its state")
     down.add_argument("--purge", action="store_true", help="delete the state as well")
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(chosen: Any, folder: ClusterFolder) -> str:
     if chosen.command == "up":
-        engine.up(folder, port=chosen.port, nodes=chosen.nodes)
+        engine.up(folder, port=chosen.port, nodes=chosen.nodes, network=chosen.network, outside=not chosen.no_outside)
         return str(folder.kubeconfig)
     if chosen.command == "down":
         stopped = engine.down(folder, purge=chosen.purge)

@@ -20,7 +20,8 @@ from kubeproc.errors import HintedError
 from kubeproc.folder import ClusterFolder
 
 ADMIN, KUBELET = "kubernetes-admin", "system:node:labkit"
-NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+NAMES = ("localhost", *(f"kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local")))
+SERVICE_IP = "10.96.0.1"  # of the Service `kubernetes`, where pods have a network of their own
 VALID = timedelta(days=3650)
 
 
@@ -113,7 +114,7 @@ def _certificates(folder: ClusterFolder) -> None:
         .sign(ca_key, hashes.SHA256())
     )
     names: list[x509.GeneralName] = [x509.DNSName(n) for n in NAMES]
-    names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", SERVICE_IP)]
     server = (
         builder("labkit-server", key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

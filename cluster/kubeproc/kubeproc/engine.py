@@ -27,6 +27,8 @@ from kubeproc import info as cluster_info
 from kubeproc.environment import PORTABLE
 from kubeproc.errors import HintedError
 from kubeproc.folder import ClusterFolder, appended, own
+from kubeproc.folder import portable as without_linux
+from kubeproc.network import mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,14 +90,19 @@ def up(
     node_cpus: int | None = None,
     node_memory: str | None = None,
     portable: bool | None = None,
+    network: str | None = None,
+    outside: bool = True,
 ) -> dict[str, Any]:
     """Start the cluster, or the parts that do not run; returns `cluster.json`'s content once the API answers.
 
     A new cluster has `nodes` nodes (one), each with all of this machine, or with `node_cpus` CPUs and `node_memory`.
     `up` also switches on every node that is off. `portable` says whether to avoid features that only Linux has; None
-    leaves that to KUBEPROC_PORTABLE. Idempotent: on a running cluster it does nothing. HintedError with the last lines
-    of the logs if the cluster does not start within 30 s, if `port` is taken, if the cluster exists with other nodes,
-    or if the folder is not writable.
+    leaves that to KUBEPROC_PORTABLE. `network` says whether each pod of a new cluster has a network of its own ("pods") or
+    shares this machine's ("shared"); None tries the first, and takes the other where the kernel does not grant it. Pods with
+    one reach other networks, by TCP to ports 80 and 443, if `outside`.
+
+    Idempotent: on a running cluster it does nothing. HintedError with the last lines of the logs if the cluster does not
+    start within 30 s, if `port` is taken, if the cluster exists with other nodes, or if the folder is not writable.
     """
     from kubeproc import credentials
 
@@ -107,6 +114,7 @@ def up(
             now = embedder.current()
             raise HintedError(f"{folder.info} is missing, but the cluster is running", f"{now.down}, then {now.up}")
         machine_info = _machines(info, {"nodes": nodes, "node_cpus": node_cpus, "node_memory": node_memory})
+        kind = _network(folder, info, network, portable)
         stopped = [name for name in machines.names(machine_info["nodes"]) if machines.is_off(folder, name)]
         for name in stopped:
             machines.switch(folder, name, on=True)
@@ -132,6 +140,10 @@ def up(
             "created": info.get("created") or timestamps.now(),
             "kubeproc": __version__,
             **machine_info,
+            "network": kind,
+            **(
+                {"outside": info.get("outside", [] if not outside else list(mode.OUTSIDE))} if kind == mode.PODS else {}
+            ),
             **embedder.saved(embedder.current()),
         }
         cluster_info.write(folder, info)
@@ -156,6 +168,34 @@ def _machines(info: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
             what = f"{words[name]} {has.get(name) or 'as this machine has'}"
             raise HintedError(f"the cluster already exists, with {what}", another())
     return has
+
+
+def _network(folder: ClusterFolder, info: dict[str, Any], asked: str | None, portable: bool | None) -> str:
+    """The network's kind for cluster.json; HintedError for another one than the cluster has, or one that can't be had here."""
+    translated = without_linux() if portable is None else portable
+    if info:
+        has: str = info.get("network", mode.SHARED)
+        if asked not in (None, has):
+            raise HintedError(f"the cluster already exists, with the network {has}", another())
+        if has == mode.PODS and translated:
+            words = f"unset {PORTABLE}, or {another()}"
+            raise HintedError(
+                "the pods of this cluster have a network of their own, and translated paths exclude it", words
+            )
+        return has
+    if asked == mode.SHARED:
+        return mode.SHARED
+    from kubeproc.network import client
+
+    own(folder.log)
+    if translated:
+        why = "paths are translated, as on a machine without namespaces"
+    else:
+        why = client.missing(folder.log / "network.log")
+    if why and asked == mode.PODS:
+        words = f"{embedder.current().up} without --network pods makes a cluster whose pods share this machine's"
+        raise HintedError(f"pods can't have a network of their own here: {why}", words)
+    return mode.SHARED if why else mode.PODS
 
 
 def _tell_kubelet(folder: ClusterFolder) -> None:

@@ -90,6 +90,11 @@ class ClusterFolder:
     def kubelet_socket(self) -> Path:
         return self.run / "kubelet.sock"
 
+    @property
+    def lending_socket(self) -> Path:
+        """Where the kubelet passes on connections to pods that have a network of their own."""
+        return self.run / "pods.sock"
+
 
 def own(folder: Path) -> Path:
     """Create `folder`, readable by its owner only; HintedError if it belongs to another user or can't be created."""

@@ -31,6 +31,7 @@ from kubeproc.argo.workflow import controller as workflow
 from kubeproc.controllers import aggregation, loop
 from kubeproc.errors import HintedError
 from kubeproc.folder import ClusterFolder
+from kubeproc.network import cluster_ips, mode
 from kubeproc.rbac import defaults
 from kubeproc.resources import CLUSTERROLES, NAMESPACES, STORAGECLASSES
 from kubeproc.store import Store
@@ -44,6 +45,8 @@ SPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 def build(store: Store, folder: ClusterFolder) -> Starlette:
     """The application with its controllers, which run during its lifespan; without TLS, so that tests can call it."""
+    if mode.own(folder):
+        cluster_ips.enable(store)
     first_objects(store, len(machines.of(folder)))
 
     @contextlib.asynccontextmanager

@@ -121,7 +121,11 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         api = config.new_client_from_config(str(folder.kubeconfig))
         for name, command, ports in (
             ("p", ["sh", "-c", "echo started; exec sleep 100"], []),
-            ("served", ["sh", "-c", "exec python3 -m http.server $PORT --bind $HOST"], [{"containerPort": 80}]),
+            (
+                "served",
+                ["sh", "-c", "exec python3 -m http.server ${PORT:-80} --bind ${HOST:-0.0.0.0}"],
+                [{"containerPort": 80}],
+            ),
         ):
             image = "labkit/lab:1" if ports else "busybox"
             spec = {"containers": [{"name": "main", "image": image, "command": command, "ports": ports}],

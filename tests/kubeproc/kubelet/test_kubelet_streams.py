@@ -24,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+http.server.ThreadingHTTPServer((os.environ.get("HOST", ""), int(os.environ.get("PORT", "80"))), Handler).serve_forever()
 """
 
 
@@ -92,6 +92,8 @@ def test_a_port_is_forwarded_to_the_container(kube: Kube):
 
 
 def test_a_service_balances_over_ready_pods_and_resets_without_one(kube: Kube):
+    if kube.own_network:
+        pytest.skip("the host is no part of that network: kubeproc/network has this test from a pod")
     service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}}
     made = kube.core.create_namespaced_service(kube.namespace, service)
     port = json.loads(made.metadata.annotations["labkit.dev/ports"])["80"]

@@ -22,6 +22,9 @@ from kubeproc.kubelet.backoff import BackOff
 from kubeproc.kubelet.failure import Failure
 from kubeproc.kubelet.logs import LONGEST, Log, Options, read
 from kubeproc.kubelet.pod_worker import Pod
+from kubeproc.network.client import dial
+
+HERE = "127.0.0.1"
 
 
 def text(path, log=None, **options) -> bytes:
@@ -173,8 +176,8 @@ def test_a_service_port_leads_to_the_ready_endpoints_of_its_name():
         }
         for ready in (True, False)
     ]
-    assert service_proxy.routes([service], slices) == {20031: [("127.0.0.1", 20001)], 20032: []}
-    assert service_proxy.routes([service], slices[1:]) == {20031: [], 20032: []}
+    assert service_proxy.routes([service], slices) == {(HERE, 20031): [(HERE, 20001)], (HERE, 20032): []}
+    assert service_proxy.routes([service], slices[1:]) == {(HERE, 20031): [], (HERE, 20032): []}
 
 
 def test_a_projected_file_is_never_written_outside_of_its_volume(tmp_path):
@@ -191,12 +194,12 @@ def test_a_slice_without_addresses_is_no_endpoint():
                "spec": {"clusterIP": "127.0.0.1", "ports": [{"port": 80}]}}  # fmt: skip
     meta = {"name": "x", "namespace": "n", "labels": {"kubernetes.io/service-name": "s"}}
     by_hand = {"metadata": meta, "endpoints": [{"conditions": {"ready": True}}], "ports": [{"port": 1}]}
-    assert service_proxy.routes([service], [by_hand]) == {20001: []}
+    assert service_proxy.routes([service], [by_hand]) == {(HERE, 20001): []}
 
 
 def test_a_header_that_can_not_be_sent_fails_the_probe():
     with pytest.raises(Failure, match="ascii"):
-        asyncio.run(web.status("http://127.0.0.1:1/", "127.0.0.1:1", {"X": "\u00e9\u4e2d"}, 1))
+        asyncio.run(web.status("http://127.0.0.1:1/", "127.0.0.1:1", {"X": "\u00e9\u4e2d"}, 1, dial))
 
 
 def test_work_that_is_kept_running_starts_again_after_a_failure(monkeypatch, caplog):

@@ -25,8 +25,8 @@ def test_a_container_whose_liveness_probe_fails_is_restarted(kube: Kube):
     assert kube.events("p", "Killing") == ["Container main failed liveness probe, will be restarted"]
 
 
-def test_http_and_tcp_probes_reach_the_mapped_port(kube: Kube):
-    server = 'exec python3 -m http.server --bind "$HOST" "$PORT"'
+def test_http_and_tcp_probes_reach_the_port(kube: Kube):
+    server = 'exec python3 -m http.server --bind "${HOST:-0.0.0.0}" "${PORT:-80}"'
     port = {"ports": [{"containerPort": 80, "name": "http"}]}
     http = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1}
     tcp = {"tcpSocket": {"port": 80}, "periodSeconds": 1, "failureThreshold": 30}

@@ -7,6 +7,10 @@ import fcntl
 import os
 from pathlib import Path
 
+import pytest
+
+from kubeproc import engine
+from kubeproc.errors import HintedError
 from kubeproc.folder import ClusterFolder
 from kubeproc.kubelet.daemon import Server
 
@@ -48,3 +52,15 @@ def test_where_an_earlier_kubelet_s_server_was_first_that_one_is_taken(tmp_path:
     assert "is running already" in (folder.log / "server.log").read_text()
     assert server.ready.is_set()
     assert not server.hopeless.is_set()
+
+
+def test_a_kubelet_that_lacks_a_package_says_so_and_leaves_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "dnslib.py").write_text("raise ImportError('no dnslib here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    folder = ClusterFolder(tmp_path / "c")
+    with pytest.raises(HintedError, match="no dnslib here"):
+        engine.up(folder, network="shared")
+    assert not any(engine.daemon(folder, name).alive for name in engine.DAEMONS)

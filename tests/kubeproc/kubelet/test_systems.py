@@ -22,8 +22,8 @@ WORKER = """
 import json, os, socket
 task = json.loads(os.environ["TF_CONFIG"])
 port = task["cluster"]["worker"][task["task"]["index"]].split(":")[1]
-assert port == os.environ["PORT"], (port, os.environ["PORT"])
-server = socket.create_server((os.environ["HOST"], int(port)))
+assert port == os.environ.get("PORT", "2222"), port
+server = socket.create_server((os.environ.get("HOST", ""), int(port)))
 while True:
     sock, _ = server.accept()
     sock.sendall(b"hello from worker")

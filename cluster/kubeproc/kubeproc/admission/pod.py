@@ -15,6 +15,7 @@ from kubeproc.admission.pod_defaults import MODE, containers, default_spec, fill
 from kubeproc.admission.refusals import refuse_spec
 from kubeproc.api_errors import forbidden
 from kubeproc.names import generated
+from kubeproc.network import cluster_ips
 from kubeproc.resources import PODS, SERVICEACCOUNTS
 from kubeproc.store import Object, Store
 
@@ -101,6 +102,9 @@ def _priority(pod: Object, spec: Object) -> None:
 
 
 def _host_ports(store: Store, spec: Object) -> None:
+    """Where pods share the host's network, each of their ports gets one of its own there."""
+    if cluster_ips.enabled(store):
+        return
     need = [p for c in containers(spec) for p in c.get("ports") or () if not p.get("hostPort")]
     for port, number in zip(need, ports.allocate(store, len(need)), strict=True):
         port["hostPort"] = number
@@ -117,8 +121,8 @@ def _keep(spec: Object, old: Object) -> None:
         if "volumeMounts" not in container and "volumeMounts" in was:
             container["volumeMounts"] = was["volumeMounts"]
         for port, had in zip(container.get("ports") or (), was.get("ports") or (), strict=False):
-            if port.get("containerPort") == had.get("containerPort"):
-                fill(port, {"hostPort": had.get("hostPort")})
+            if port.get("containerPort") == had.get("containerPort") and had.get("hostPort"):
+                fill(port, {"hostPort": had["hostPort"]})
 
 
 def validate(store: Store, pod: Object, old: Object | None) -> None:

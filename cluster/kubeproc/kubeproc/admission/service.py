@@ -1,6 +1,7 @@
-"""Services: ClusterIP (always 127.0.0.1, with a proxy's host port for each port) or headless.
+"""Services: ClusterIP or headless.
 
-The annotation `labkit.dev/ports` holds the host ports; each stays the same as long as the Service has the port.
+Where pods have a network of their own, each Service has an address in it. Where they share the host's, all have 127.0.0.1 and a
+host port for each port, which the annotation `labkit.dev/ports` holds; it stays the same as long as the Service has the port.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from kubeproc import ports
 from kubeproc.admission.causes import Causes, label_errors, port_name_errors
 from kubeproc.admission.pod_defaults import fill
 from kubeproc.admission.refusals import refuse_spec
+from kubeproc.network import cluster_ips, ranges
 from kubeproc.resources import SERVICES
 from kubeproc.store import Object, Store
 
@@ -32,7 +34,7 @@ def default(store: Store, service: Object, old: Object | None) -> None:
         if port["targetPort"] == 0:
             port["targetPort"] = port.get("port")
     if not spec.get("clusterIP"):
-        spec["clusterIP"] = old["spec"]["clusterIP"] if old else ADDRESS
+        spec["clusterIP"] = old["spec"]["clusterIP"] if old else _new_address(store, service)
     spec["clusterIPs"] = [spec["clusterIP"]]
     fill(spec, {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"})
     if old is None:
@@ -40,8 +42,14 @@ def default(store: Store, service: Object, old: Object | None) -> None:
     _host_ports(store, service, old)
 
 
+def _new_address(store: Store, service: Object) -> str:
+    return cluster_ips.allocate(store, service) if cluster_ips.enabled(store) else ADDRESS
+
+
 def _host_ports(store: Store, service: Object, old: Object | None) -> None:
     spec = service["spec"]
+    if cluster_ips.enabled(store) and spec["type"] != "NodePort":
+        return
     had = ports.recorded(old) if old else {}
     wanted = [] if spec["clusterIP"] == HEADLESS else [str(p.get("port")) for p in spec.get("ports") or ()]
     new = [p for p in dict.fromkeys(wanted) if p not in had]
@@ -80,11 +88,28 @@ def validate(store: Store, service: Object, old: Object | None) -> None:
     elif not headless and not _is_address(spec["clusterIP"]):
         words = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         causes.invalid("spec.clusterIPs[0]", spec["clusterIP"], words)
+    elif cluster_ips.enabled(store):
+        _check_address(causes, store, service, old)
     elif spec["clusterIP"] not in (ADDRESS, HEADLESS):
         words = "failed to allocate IP " + spec["clusterIP"] + ": the embedded cluster's services all have " + ADDRESS
         causes.invalid("spec.clusterIPs", [spec["clusterIP"]], words)
     causes.settle(SERVICES, service["metadata"]["name"])
     refuse_spec(spec, "ServiceSpec")
+
+
+def _check_address(causes: Causes, store: Store, service: Object, old: Object | None) -> None:
+    """A new Service's address lies in the range and is free."""
+    ip = service["spec"]["clusterIP"]
+    if old is not None or ip == HEADLESS:
+        return
+    if ipaddress.ip_address(ip) not in ranges.SERVICES:
+        words = "the provided network does not match the current range"
+        causes.invalid("spec.clusterIPs", [ip], f"failed to allocate IP {ip}: {words}")
+    elif cluster_ips.holder(store, ip) not in (
+        "",
+        f"{service['metadata'].get('namespace', '')}/{service['metadata']['name']}",
+    ):
+        causes.invalid("spec.clusterIPs", [ip], f"failed to allocate IP {ip}: provided IP is already allocated")
 
 
 def _is_address(text: str) -> bool:

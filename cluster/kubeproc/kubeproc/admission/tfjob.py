@@ -13,6 +13,7 @@ from kubeproc.admission.causes import Causes, dns1035_errors
 from kubeproc.admission.pod_defaults import drop_null
 from kubeproc.admission.refusals import refuse_spec
 from kubeproc.api_errors import ApiError
+from kubeproc.network import cluster_ips
 from kubeproc.resources import TFJOBS
 from kubeproc.store import Object, Store
 
@@ -36,7 +37,9 @@ def replicas(spec: Object) -> int:
 
 
 def default(store: Store, job: Object, old: Object | None) -> None:
-    """Only the host ports are written: one for every replica, kept as long as the job exists."""
+    """Only the host ports are written, where pods share the host's: one for every replica, kept as long as the job exists."""
+    if cluster_ips.enabled(store):
+        return
     wanted = [f"{t.lower()}-{i}" for t, s in _valid_specs(job).items() for i in range(replicas(s))]
     had = ports.recorded(old) if old else {}
     new = [w for w in wanted if w not in had]

@@ -1,9 +1,9 @@
 """The pods behind a Service: Endpoints and EndpointSlices.
 
-Pods share one address and have different ports, so every pod is a subset of its own in Endpoints, and a slice of its
-own. A targetPort is looked up among the pod's container ports and becomes that port's host port; a number that no
-container declares is used unchanged. Pods that are not ready are listed in notReadyAddresses, unless the Service
-publishes them.
+Pods with the same ports are one subset of the Endpoints, and one slice. A targetPort is looked up among the pod's container
+ports; a number that no container declares is used unchanged. Where pods share the host's network, the container's port stands for
+its host port, so that each pod is a subset of its own. Pods that are not ready are listed in notReadyAddresses, unless the
+Service publishes them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from kubeproc.api_errors import ApiError
 from kubeproc.controllers.loop import Controller
 from kubeproc.controllers.owners import controller_ref, deleting
 from kubeproc.controllers.pod_making import finished, ready
+from kubeproc.network import cluster_ips
 from kubeproc.resources import ENDPOINTS, ENDPOINTSLICES, PODS, SERVICES
 from kubeproc.store import Event, Key, Object, Store
 
@@ -42,20 +43,21 @@ def _addressable(pod: Object) -> bool:
     return bool((pod.get("status") or {}).get("podIP")) and not finished(pod)
 
 
-def target_port(pod: Object, target: int | str) -> int | None:
-    """The host port on which the pod serves `target` (a port's name or number); None if the name is unknown."""
+def target_port(pod: Object, target: int | str, own: bool) -> int | None:
+    """The port on which the pod serves `target` (a port's name or number), in its `own` network or in the host's; None if the
+    name is unknown."""
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or ():
             if target == (port.get("name") if isinstance(target, str) else port["containerPort"]):
-                return port.get("hostPort") or port["containerPort"]
+                return port["containerPort"] if own else port.get("hostPort") or port["containerPort"]
     return target if isinstance(target, int) else None
 
 
-def _ports(service: Object, pod: Object) -> list[Object]:
+def _ports(service: Object, pod: Object, own: bool) -> list[Object]:
     """The Service's ports as this pod serves them."""
     found = []
     for port in service["spec"].get("ports") or ():
-        number = target_port(pod, port["targetPort"])
+        number = target_port(pod, port["targetPort"], own)
         if number is not None:
             name = {"name": port["name"]} if port.get("name") else {}
             found.append({**name, "port": number, "protocol": port["protocol"]})
@@ -67,16 +69,29 @@ def _target(pod: Object) -> Object:
     return {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]}
 
 
+def _by_ports(service: Object, pods: Iterable[Object], own: bool) -> list[tuple[list[Object], list[Object]]]:
+    """The pods in groups that have the same ports, with those."""
+    groups: dict[str, tuple[list[Object], list[Object]]] = {}
+    for pod in pods:
+        ports = _ports(service, pod, own)
+        groups.setdefault(repr(ports), (ports, []))[1].append(pod)
+    return list(groups.values())
+
+
 def _put_endpoints(service: Object, pods: Iterable[Object], store: Store) -> None:
     publish, headless = service["spec"].get("publishNotReadyAddresses"), service["spec"]["clusterIP"] == "None"
     subsets = []
-    for pod in pods:
-        ports = _ports(service, pod)
-        if (deleting(pod) and not publish) or (not ports and (service["spec"].get("ports") or not headless)):
+    there = [pod for pod in pods if publish or not deleting(pod)]
+    for ports, group in _by_ports(service, there, cluster_ips.enabled(store)):
+        if not ports and (service["spec"].get("ports") or not headless):
             continue
-        address = {"ip": pod["status"]["podIP"], "nodeName": pod["spec"].get("nodeName"), "targetRef": _target(pod)}
-        kind = "addresses" if ready(pod) or publish else "notReadyAddresses"
-        subsets.append({kind: [address]} | ({"ports": ports} if ports else {}))
+        subset: Object = {}
+        for pod in group:
+            address = {"ip": pod["status"]["podIP"], "nodeName": pod["spec"].get("nodeName"), "targetRef": _target(pod)}
+            if headless and pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service["metadata"]["name"]:
+                address["hostname"] = pod["spec"]["hostname"]
+            subset.setdefault("addresses" if ready(pod) or publish else "notReadyAddresses", []).append(address)
+        subsets.append(subset | ({"ports": ports} if ports else {}))
     meta = service["metadata"]
     labels = {**(meta.get("labels") or {}), **MANAGED, **({HEADLESS: ""} if headless else {})}
     wanted: Object = {"metadata": {"name": meta["name"], "namespace": meta["namespace"], "labels": labels}}
@@ -93,8 +108,8 @@ def _put_slices(service: Object, pods: Iterable[Object], store: Store) -> None:
     meta = service["metadata"]
     have = {s["metadata"]["name"]: s for s in store.owned(meta["uid"], ENDPOINTSLICES)}
     wanted = {}
-    for pod in pods:
-        slice_ = _slice(service, pod)
+    for ports, group in _by_ports(service, pods, cluster_ips.enabled(store)):
+        slice_ = _slice(service, ports, group)
         wanted[slice_["metadata"]["name"]] = slice_
     for name, slice_ in wanted.items():
         found = have.get(name)
@@ -106,29 +121,36 @@ def _put_slices(service: Object, pods: Iterable[Object], store: Store) -> None:
         store.delete(ENDPOINTSLICES, meta["namespace"], name)
 
 
-def _slice(service: Object, pod: Object) -> Object:
-    meta, publish = service["metadata"], service["spec"].get("publishNotReadyAddresses", False)
-    serving, going = ready(pod), deleting(pod)
+def _slice(service: Object, ports: list[Object], pods: Iterable[Object]) -> Object:
+    meta = service["metadata"]
     headless = {HEADLESS: ""} if service["spec"]["clusterIP"] == "None" else {}
     labels = {**(meta.get("labels") or {}), SERVICE_NAME: meta["name"], **SLICE_MANAGER, **headless}
-    endpoint = {
-        "addresses": [pod["status"]["podIP"]],
-        "conditions": {"ready": publish or (serving and not going), "serving": serving, "terminating": going},
-        "nodeName": pod["spec"].get("nodeName"),
-        "targetRef": _target(pod),
-    }
     return {
         "metadata": {
-            "name": names.generated(f"{meta['name']}-", meta["uid"] + pod["metadata"]["uid"]),
+            "name": names.generated(f"{meta['name']}-", meta["uid"] + repr(ports)),
             "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
             "labels": labels,
             "ownerReferences": [controller_ref(service)],
         },
         "addressType": "IPv4",
-        "endpoints": [endpoint],
-        "ports": [{"name": "", **p} for p in _ports(service, pod)],
+        "endpoints": [_endpoint(service, pod) for pod in pods],
+        "ports": [{"name": "", **p} for p in ports],
     }
+
+
+def _endpoint(service: Object, pod: Object) -> Object:
+    serving, going = ready(pod), deleting(pod)
+    publish = service["spec"].get("publishNotReadyAddresses", False)
+    found = {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": {"ready": publish or (serving and not going), "serving": serving, "terminating": going},
+        "nodeName": pod["spec"].get("nodeName"),
+        "targetRef": _target(pod),
+    }
+    if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service["metadata"]["name"]:
+        found["hostname"] = pod["spec"]["hostname"]
+    return found
 
 
 def _of_pod(event: Event, store: Store) -> Iterable[Key]:

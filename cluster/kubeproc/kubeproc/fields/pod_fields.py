@@ -73,7 +73,8 @@ TYPES: dict[str, Table] = {
     | refused("dnsConfig ephemeralContainers hostAliases hostIPC hostPID hostnameOverride overhead readinessGates")
     | refused("resourceClaims resources runtimeClassName setHostnameAsFQDN")
     | {"hostUsers": Field(refused=one_of(False), words="`false`")}
-    | ignored("pods share the host's network and resolver", "dnsPolicy hostNetwork")
+    | ignored("the resolver is the cluster's, or the host's where pods share its network", "dnsPolicy")
+    | ignored("it is so for all pods of a cluster that gives them no network of their own", "hostNetwork")
     | ignored("no image is pulled", "imagePullSecrets")
     | ignored("there is no preemption", "preemptionPolicy priority"),
     "Name": done("name"),

@@ -65,7 +65,8 @@ TYPES: dict[str, Table] = workload_fields.TYPES | {
     | refused("artifactGC dnsConfig")
     | refused_always("podDisruptionBudget")
     | ignored(_OWN_ACCOUNT, "executor")
-    | ignored("pods share the host's network and resolver", "dnsPolicy hostNetwork")
+    | ignored("the resolver is the cluster's, or the host's where pods share its network", "dnsPolicy")
+    | ignored("it is so for all pods of a cluster that gives them no network of their own", "hostNetwork")
     | ignored("no image is pulled", "imagePullSecrets"),
     "Template": _PLACEMENT
     | done(

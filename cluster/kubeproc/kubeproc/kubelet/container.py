@@ -73,6 +73,7 @@ class Container(ContainerContext):
             tty=bool(self.spec.get("tty")),
             paths=program.with_parents(self.pod.shared.executor.paths(self.pod.object)),
             hostname=env.hostname(self.pod.object),
+            netns=self.pod.sandbox.fd if self.pod.sandbox else None,
         )
 
     def redefine(self, spec: Object) -> None:
@@ -123,7 +124,7 @@ class Container(ContainerContext):
                 return None
             program.forbid_root(image, self.pod.object, self.spec)
             self.event("Normal", "Pulled", f'Container image "{self.spec["image"]}" already present on machine')
-            variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources)
+            variables = env.build(self.pod.object, self.spec, image.env, self.pod.sources, self.pod.address)
             argv = program.argv(image, self.spec, variables)
             if self._copies:
                 variables |= account.variables(self.mounts(variables), self.root, variables)

@@ -14,6 +14,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -31,9 +32,11 @@ from kubeproc.kubelet.executor import Executor
 if TYPE_CHECKING:
     from kubeproc.kubelet.http import Endpoint
     from kubeproc.kubelet.kubelet import Kubelet
+    from kubeproc.network.client import Network
 
 log = logging.getLogger("kubelet")
 PATIENCE, STOP = 30.0, 2.0  # seconds that the server may take to start, and to end
+FILES = 1 << 16  # that this process may have open, if it is allowed to
 ATTEMPTS = 3  # to start the server for the first time
 REGISTER = 0.1  # seconds between two attempts to register the node
 FIRST_WAIT, LONGEST_WAIT, STEADY = (
@@ -190,6 +193,7 @@ async def run(folder: ClusterFolder, executor: Executor, ready: int | None) -> N
     """Run the kubelet until SIGTERM. `executor` runs the containers that are no programs."""
     folder.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock.keep(folder.run / "kubelet.lock", "kubelet")
+    _allow_files()
     number = port(folder)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -198,8 +202,20 @@ async def run(folder: ClusterFolder, executor: Executor, ready: int | None) -> N
     lifeline = asyncio.create_task(stop_with_lifeline(stop)) if os.environ.get(LIFELINE) else None
     server = Server(folder)
     keeper = asyncio.create_task(server.keep())
-    await asyncio.sleep(0)  # lets the server start before the kubelet's own imports
+    try:
+        await asyncio.sleep(0)  # lets the server start before the kubelet's own imports
+        await _serve(folder, number, executor, server, stop, ready)
+    finally:
+        await server.stop()
+        keeper.cancel()
+        if lifeline:
+            lifeline.cancel()
 
+
+async def _serve(
+    folder: ClusterFolder, number: int, executor: Executor, server: Server, stop: asyncio.Event, ready: int | None
+) -> None:
+    """Run pods until `stop` is set."""
     from kubeproc.kubelet.http import Endpoint
     from kubeproc.kubelet.kubelet import Kubelet, end_leftovers
 
@@ -222,10 +238,15 @@ async def run(folder: ClusterFolder, executor: Executor, ready: int | None) -> N
     finally:
         await endpoint.stop()
         await kubelet.stop()
-        await server.stop()
-        keeper.cancel()
-        if lifeline:
-            lifeline.cancel()
+
+
+def _allow_files() -> None:
+    """Let this process have many files open: each pod and each port of a Service needs some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def stop_with_lifeline(stop: asyncio.Event) -> None:
@@ -237,7 +258,10 @@ async def stop_with_lifeline(stop: asyncio.Event) -> None:
 
 
 async def _start(kubelet: Kubelet, endpoint: Endpoint, server: Server) -> None:
+    if kubelet.network:
+        await _start_network(kubelet.network)
     await kubelet.runtime.start()
+    kubelet.runtime.mechanisms["network"] = "its own for each pod" if kubelet.network else "this machine's"
     settle(kubelet.home, kubelet.runtime.isolation == "none")
     await endpoint.start()
     ready, hopeless = asyncio.create_task(server.ready.wait()), asyncio.create_task(server.hopeless.wait())
@@ -246,6 +270,18 @@ async def _start(kubelet: Kubelet, endpoint: Endpoint, server: Server) -> None:
     if not ready.done():
         raise server.reason or HintedError("the server did not come up", f"see {kubelet.home.log / 'server.log'}")
     await _register(kubelet)
+
+
+async def _start_network(network: Network) -> None:
+    """HintedError where this machine no longer grants pods a network."""
+    try:
+        await network.start()
+    except OSError as error:
+        now = embedder.current()
+        raise HintedError(
+            f"pods can't have a network of their own here: {error.strerror or error}",
+            f"{now.purge}, then {now.up}, makes a cluster whose pods share this machine's",
+        ) from error
 
 
 async def _register(kubelet: Kubelet) -> None:

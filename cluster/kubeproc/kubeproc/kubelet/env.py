@@ -19,6 +19,7 @@ from kubeproc import quantity
 
 Object = dict[str, Any]
 HOSTNAME = 63  # characters at most
+SHARED = "127.0.0.1"  # the address of all pods that share the host's network
 
 
 class ConfigError(Exception):
@@ -95,7 +96,7 @@ def host_ports(obj: Object) -> dict[str, int]:
 
 
 def port_variables(container: Object) -> dict[str, str]:
-    """The addresses on which a program must listen: HOST, PORT (the first) and PORT_NAME."""
+    """The addresses on which a program must listen in the host's network: HOST, PORT (the first) and PORT_NAME."""
     out = {"HOST": "127.0.0.1"}
     for n, port in enumerate(container.get("ports") or ()):
         number = str(port.get("hostPort") or port["containerPort"])
@@ -199,11 +200,15 @@ def hostname(pod: Object) -> str:
     return str(name)[:HOSTNAME].rstrip("-.")
 
 
-def build(pod: Object, container: Object, image: Mapping[str, str], sources: Sources) -> dict[str, str]:
-    """The whole environment of `container`; ConfigError if a ConfigMap, Secret or key is missing."""
+def build(
+    pod: Object, container: Object, image: Mapping[str, str], sources: Sources, address: str = SHARED
+) -> dict[str, str]:
+    """The whole environment of `container`, whose pod has this address; ConfigError if a ConfigMap, Secret or key is missing."""
+    status = (pod.get("status") or {}) | {"podIP": address}
+    pod = pod | {"status": status}
     links = pod["spec"].get("enableServiceLinks")
     services = service_variables(sources.services, links is None or links)
-    base = {"HOSTNAME": hostname(pod), **port_variables(container)}
+    base = {"HOSTNAME": hostname(pod), **(port_variables(container) if address == SHARED else {})}
     out = _env_from(container, sources)
     for variable in container.get("env") or ():
         if source := variable.get("valueFrom"):

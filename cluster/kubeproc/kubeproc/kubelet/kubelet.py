@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,14 @@ from kubeproc.kubelet.api_client import Api, Refused, Unreachable
 from kubeproc.kubelet.background import keep_running
 from kubeproc.kubelet.executor import Executor
 from kubeproc.kubelet.host import Host
+from kubeproc.kubelet.network_doors import Doors
 from kubeproc.kubelet.pod_events import Recorder
 from kubeproc.kubelet.pod_worker import Pod
 from kubeproc.kubelet.service_proxy import Proxy
 from kubeproc.kubelet.shared import Shared
 from kubeproc.kubelet.volume_updates import VolumeUpdates
+from kubeproc.network import mode, ranges
+from kubeproc.network.client import Network
 from kubeproc.runtime.runtime import Runtime
 
 Object = dict[str, Any]
@@ -41,9 +46,12 @@ SWITCHES = 1.0  # seconds between two looks at the machines' switches
 
 class Kubelet:
     def __init__(self, home: ClusterFolder, port: int, executor: Executor) -> None:
-        self.home, self.runtime = home, Runtime(home.root)
+        self.home = home
+        self.network = Network(home.log / "network.log", outside=mode.outside(home)) if mode.own(home) else None
+        self.runtime = Runtime(home.root, users=lambda: self.network.users if self.network else None)
         self.api = Api(port, str(home.ca), credentials.token(home, credentials.KUBELET))
-        self.proxy = Proxy(self.api)
+        self.proxy = Proxy(self.api, self.network, port)
+        self.doors = Doors(self.network, self.proxy, home, self.connect) if self.network else None
         self.pods: dict[str, Pod] = {}  # by uid, those of all nodes that have not ended
         self.updates = VolumeUpdates(self.api, self.pods)
         self.shared = Shared(
@@ -54,7 +62,8 @@ class Kubelet:
             Recorder(self.api),
             AccountTokens(self.api),
             self.updates,
-            _service(port),
+            _service(port, self.network is not None),
+            self.network,
         )
         self.hosts = [Host(self.shared, machine, self.pods, self.remove_strays) for machine in machines.of(home)]
         self._tasks: list[asyncio.Task[None]] = []
@@ -64,6 +73,8 @@ class Kubelet:
 
     async def start(self) -> None:
         """Register the nodes, then keep their pods. The server must answer."""
+        if self.doors:
+            await self.doors.start()
         await self.switch()
         for work in (
             self.shared.events.run,
@@ -102,9 +113,20 @@ class Kubelet:
             task.cancel()
         self.updates.stop()
         await asyncio.gather(*(host.off(DOWN) for host in self.hosts))
+        if self.doors:
+            self.doors.stop()
         await self.proxy.stop()
         await self.runtime.stop()
+        if self.network:
+            self.network.stop()
         self.api.close()
+
+    async def connect(self, uid: str, port: int) -> socket.socket:
+        """A connection to a port of a pod that has a network of its own."""
+        pod = self.pods.get(uid)
+        if pod is None or pod.sandbox is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the pod is not running")
+        return await pod.sandbox.connect(port)
 
     def remove_strays(self) -> None:
         """Remove the folders of pods that no longer exist, once each node has reported its pods."""
@@ -115,8 +137,11 @@ class Kubelet:
             self.shared.background.run(asyncio.to_thread(_remove, strays))
 
 
-def _service(port: int) -> Object:
-    """The Service `kubernetes`, at the port of this server."""
+def _service(port: int, own_network: bool) -> Object:
+    """The Service `kubernetes`: at its address in the pods' network, or at the port of this server."""
+    if own_network:
+        spec = {"clusterIP": ranges.API, "ports": [{"name": "https", "port": 443}]}
+        return {"metadata": {"name": "kubernetes"}, "spec": spec}
     return {
         "metadata": {"name": "kubernetes", "annotations": {"labkit.dev/ports": json.dumps({"443": port})}},
         "spec": {"clusterIP": "127.0.0.1", "ports": [{"name": "https", "port": 443}]},

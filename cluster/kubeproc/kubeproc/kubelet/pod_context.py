@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -11,8 +12,10 @@ from kubeproc.kubelet import env, volumes
 from kubeproc.kubelet.api_client import Refused, Unreachable
 from kubeproc.kubelet.backoff import BackOff
 from kubeproc.kubelet.executor import Files
+from kubeproc.kubelet.pod_status import ADDRESS
 from kubeproc.kubelet.shared import Shared
 from kubeproc.kubelet.status_writer import StatusWriter
+from kubeproc.network.client import Sandbox, dial
 
 Object = dict[str, Any]
 RETRY = 0.5  # seconds between the first attempt and the second
@@ -35,6 +38,7 @@ class PodContext(ABC):
         self.hurried = False  # the node goes down: no hooks run and no status is written
         self.gone = False  # the object has been deleted
         self.mains_ended = False
+        self.sandbox: Sandbox | None = None
         self.retry = RETRY
         self._grace: float | None = None
 
@@ -46,6 +50,21 @@ class PodContext(ABC):
     def path(self) -> str:
         meta = self.object["metadata"]
         return f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+
+    @property
+    def address(self) -> str:
+        """The pod's address; this machine's loopback where pods share its network."""
+        return self.sandbox.ip if self.sandbox else ADDRESS
+
+    @property
+    def own_network(self) -> bool:
+        return self.shared.network is not None and not self.spec.get("hostNetwork")
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """A connection from the node to an address, such as the pod's. OSError as from `connect`."""
+        if self.shared.network and host != ADDRESS:
+            return await self.shared.network.connect(host, port)
+        return await dial(host, port)
 
     @property
     def grace(self) -> float:

@@ -162,9 +162,10 @@ def _gate(gate: str, condition: Object | None) -> str:
 
 
 def build(
-    pod: Object, containers: list[ContainerState], started: str, sandbox: bool, verdict: Verdict | None, ended: bool
+    pod: Object, containers: list[ContainerState], started: str, address: str, verdict: Verdict | None, ended: bool
 ) -> Object:
-    """The whole `status` of `pod`; `ended`: no container runs any more. Keeps the conditions of other writers."""
+    """The whole `status` of `pod`, whose `address` is empty before it is set up; `ended`: no container runs any more. Keeps the
+    conditions of other writers."""
     old = pod.get("status") or {}
     spec = pod["spec"]
     if verdict and verdict.rejected:
@@ -178,7 +179,7 @@ def build(
     specs = {c["name"]: c for c in [*(spec.get("initContainers") or ()), *spec["containers"]]}
     generation = pod["metadata"].get("generation", 1)
     gates = [gate["conditionType"] for gate in spec.get("readinessGates") or ()]
-    mine = conditions(found, containers, sandbox, gates, have)
+    mine = conditions(found, containers, bool(address), gates, have)
     if verdict and verdict.condition:
         mine.append(verdict.condition)
     moment = timestamps.now()
@@ -200,8 +201,8 @@ def build(
         "qosClass": quality(spec),
         "containerStatuses": [c.status(specs[c.name]) for c in containers if c.kind == "main"],
     }
-    if sandbox:
-        out |= {"podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
+    if address:
+        out |= {"podIP": address, "podIPs": [{"ip": address}]}
     if init := [c.status(specs[c.name]) for c in containers if c.kind != "main"]:
         out["initContainerStatuses"] = init
     if verdict and found == "Failed":

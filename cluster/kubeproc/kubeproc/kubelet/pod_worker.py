@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kubeproc import timestamps
-from kubeproc.kubelet import admission, env, etc_hosts, pod_status, volumes
+from kubeproc.kubelet import admission, env, etc_hosts, pod_status, service_proxy, volumes
 from kubeproc.kubelet.api_client import Refused, Unreachable
 from kubeproc.kubelet.container import Container
 from kubeproc.kubelet.executor import Files
@@ -23,6 +23,7 @@ from kubeproc.kubelet.pod_context import PodContext
 from kubeproc.kubelet.pod_status import Verdict
 from kubeproc.kubelet.shared import Shared
 from kubeproc.kubelet.status_writer import StatusWriter
+from kubeproc.network.client import NoNetwork
 
 Object = dict[str, Any]
 log = logging.getLogger("kubelet")
@@ -47,6 +48,7 @@ class Pod(PodContext):
             ),
             *(Container(self, c, "main") for c in self.spec["containers"]),
         ]
+        self.host_ports: list[service_proxy.Port] = []  # those of a pod that has a network of its own
         self.verdict: Verdict | None = None
         before = (obj.get("status") or {}).get("startTime")
         self.started = before or timestamps.now()
@@ -94,6 +96,10 @@ class Pod(PodContext):
             writer.cancel()
             if self._deadline:
                 self._deadline.cancel()
+            for port in self.host_ports:
+                await port.close()
+            if self.sandbox:
+                self.sandbox.close()
 
     async def _admit(self) -> bool:
         """Whether a pod that names its node itself fits there; also False if the pod is stopped."""
@@ -134,14 +140,23 @@ class Pod(PodContext):
             try:
                 for container in self.containers:
                     container.prepare()
+                if self.own_network and self.sandbox is None:
+                    assert self.shared.network
+                    meta = self.object["metadata"]
+                    self.sandbox = await self.shared.network.sandbox(f"{meta['namespace']}/{meta['name']}")
+                    self.host_ports = service_proxy.host_ports_of(self.object, self.sandbox.ip, self.shared.network)
                 if not self.translated:
-                    etc_hosts.write(self.object, self.folder)
+                    etc_hosts.write(self.object, self.folder, self.sandbox.ip if self.sandbox else "")
                 self.volumes, self.sources = await asyncio.gather(
                     volumes.set_up(self.shared.api, self.shared.home.root, self.object, self.folder),
                     self.read_sources(),
                 )
                 self.shared.updates.follow(self.object)
                 return True
+            except NoNetwork as error:
+                self.event(
+                    "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error.strerror or error}"
+                )
             except volumes.NotMounted as error:
                 self.event("Warning", "FailedMount", str(error))
             except Unreachable as error:
@@ -283,7 +298,8 @@ class Pod(PodContext):
 
     def status(self) -> Object:
         states = [c.state for c in self.containers]
-        found = pod_status.build(self.object, states, self.started, self._sandbox, self.verdict, self._ended)
+        address = self.address if self._sandbox else ""
+        found = pod_status.build(self.object, states, self.started, address, self.verdict, self._ended)
         return json.loads(json.dumps(found))  # a copy, since the states change later
 
     def _written(self, status: Object, answer: Object) -> None:

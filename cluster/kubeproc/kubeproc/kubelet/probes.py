@@ -11,7 +11,6 @@ from typing import Any
 from kubeproc.kubelet import pipes
 from kubeproc.kubelet.container_context import ContainerContext
 from kubeproc.kubelet.failure import Failure
-from kubeproc.kubelet.pod_status import ADDRESS
 from kubeproc.runtime.launch import Process
 
 Object = dict[str, Any]
@@ -20,11 +19,13 @@ KINDS = {"startup": "startupProbe", "liveness": "livenessProbe", "readiness": "r
 OUTPUT = 10 * 1024  # bytes of a probe's output that an event shows
 
 
-def host_port(container: Object, port: int | str) -> int:
-    """The host port of a containerPort given by name or number; an undeclared number stays unchanged."""
+def port_of(container: Object, port: int | str, own: bool) -> int:
+    """The port of a containerPort given by name or number, in the pod's `own` network or the host's; an undeclared number stays
+    unchanged."""
     for declared in container.get("ports") or ():
         if port in (declared.get("name"), declared["containerPort"]) or str(port) == str(declared["containerPort"]):
-            return declared.get("hostPort") or declared["containerPort"]
+            number: int = declared["containerPort"]
+            return number if own else declared.get("hostPort") or number
     if str(port).isdigit():
         return int(port)
     raise Failure(f"couldn't find port: {port} in {container['name']}")
@@ -77,25 +78,25 @@ async def _run(command: list[str], container: ContainerContext, timeout: float) 
 
 
 async def _http(spec: Object, container: ContainerContext, timeout: float) -> None:
-    port = host_port(container.spec, spec["port"])
-    host = spec.get("host") or ADDRESS
+    port = port_of(container.spec, spec["port"], container.pod.own_network)
+    host = spec.get("host") or container.pod.address
     path = spec.get("path") or "/"
     url = f"{spec.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else '/' + path}"
     headers = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
     headers |= {h["name"]: h.get("value", "") for h in spec.get("httpHeaders") or ()}
     from kubeproc.kubelet.web import status  # an HTTP client is loaded when the first probe needs one
 
-    code = await status(url, f"{host}:{port}", headers, timeout)
+    code = await status(url, f"{host}:{port}", headers, timeout, container.pod.connect)
     if not 200 <= code < 400:
         raise Failure(f"HTTP probe failed with statuscode: {code}")
 
 
 async def _tcp(spec: Object, container: ContainerContext, timeout: float) -> None:
-    host, port = spec.get("host") or ADDRESS, host_port(container.spec, spec["port"])
+    pod = container.pod
+    host, port = spec.get("host") or pod.address, port_of(container.spec, spec["port"], pod.own_network)
     try:
         async with asyncio.timeout(timeout):
-            _, writer = await asyncio.open_connection(host, port)
-            writer.close()
+            (await pod.connect(host, port)).close()
     except TimeoutError:
         raise Failure(f"dial tcp {host}:{port}: i/o timeout") from None
     except OSError:

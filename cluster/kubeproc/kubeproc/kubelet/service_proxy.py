@@ -1,8 +1,10 @@
-"""The Service proxy: listens on the host ports of each Service and distributes connections among its ready endpoints.
+"""The Service proxy: listens at the address of each Service and distributes connections among its ready endpoints.
 
-Mechanism. Two watches (Services, EndpointSlices) maintain a table `host port -> endpoints`. A listener for each port accepts
-connections, picks the endpoints in turn, and copies bytes between two sockets. A port without a ready endpoint keeps listening
-and resets each connection: no other program can take the port, and clients fail at once.
+Mechanism. Two watches (Services, EndpointSlices) maintain a table `address and port -> endpoints`. A listener for each port
+accepts connections, picks the endpoints in turn, and copies bytes between two sockets. Where pods have a network of their own
+the Services' addresses lie in it, and the listeners' sockets come from there; a port without a ready endpoint has no listener,
+so that the kernel refuses connections. Elsewhere, and for node ports, they are host ports: one without a ready endpoint keeps
+listening and resets each connection, since no other program may take the port.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Any
 
 from kubeproc.kubelet.api_client import Api
 from kubeproc.kubelet.env import host_ports
+from kubeproc.network import ranges
+from kubeproc.network.client import Network, dial
 
 Object = dict[str, Any]
 Endpoint = tuple[str, int]
@@ -99,10 +103,10 @@ class Front(Splice):
 
 
 class Port:
-    """A host port of a Service."""
+    """A port of a Service. `network` is the one that pods have of their own."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, address: Endpoint, network: Network | None) -> None:
+        self.address, self.network = address, network
         self.endpoints: list[Endpoint] = []
         self.turn = 0
         self._work: set[asyncio.Task[None]] = set()
@@ -113,10 +117,15 @@ class Port:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                self._server = await loop.create_server(lambda: Front(self), HOST, self.number, backlog=512)
+                host, port = self.address
+                if self.network and host != HOST:
+                    sock = await self.network.listen(host, port)
+                    self._server = await loop.create_server(lambda: Front(self), sock=sock)
+                else:
+                    self._server = await loop.create_server(lambda: Front(self), host, port, backlog=512)
                 return
             except OSError as error:
-                log.warning("port %d of a Service: %s", self.number, error)
+                log.warning("%s:%d of a Service: %s", *self.address, error)
                 await asyncio.sleep(AGAIN)
 
     def accept(self, front: Front) -> None:
@@ -131,7 +140,8 @@ class Port:
         for n in range(len(endpoints)):
             host, port = endpoints[(self.turn + n) % len(endpoints)]
             try:
-                _, back = await asyncio.get_running_loop().create_connection(Splice, host, port)
+                sock = await (self.network.connect if self.network and host != HOST else dial)(host, port)
+                _, back = await asyncio.get_running_loop().create_connection(Splice, sock=sock)
             except OSError:
                 continue
             if front.transport is None:
@@ -150,12 +160,25 @@ class Port:
             self._server.close()
 
 
+def host_ports_of(pod: Object, ip: str, network: Network) -> list[Port]:
+    """The host ports that a pod asks for, on this machine's loopback, each connected to the container's port."""
+    found = []
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                found.append(Port((HOST, port["hostPort"]), network))
+                found[-1].endpoints = [(ip, port["containerPort"])]
+    return found
+
+
 class Proxy:
-    def __init__(self, api: Api) -> None:
-        self.api = api
+    """`api_port` is the host port of the API server, which has an address in the pods' network."""
+
+    def __init__(self, api: Api, network: Network | None = None, api_port: int = 0) -> None:
+        self.api, self.network, self.api_port = api, network, api_port
         self.services: dict[str, Object] = {}  # namespace/name -> Service
         self.slices: dict[str, Object] = {}  # namespace/name -> EndpointSlice
-        self.ports: dict[int, Port] = {}
+        self.ports: dict[Endpoint, Port] = {}
 
     async def run(self) -> None:
         """Follow the API until this is cancelled."""
@@ -180,34 +203,40 @@ class Proxy:
             await self._apply()
 
     async def _apply(self) -> None:
-        wanted = routes(self.services.values(), self.slices.values())
-        for number in set(self.ports) - set(wanted):
-            await self.ports.pop(number).close()
-        for number, endpoints in wanted.items():
-            if number not in self.ports:
-                self.ports[number] = Port(number)
-            self.ports[number].endpoints = endpoints
+        wanted = routes(self.services.values(), self.slices.values(), self.network is not None)
+        if self.network:
+            wanted[ranges.API, 443] = [(HOST, self.api_port)]
+        for address in set(self.ports) - set(wanted):
+            await self.ports.pop(address).close()
+        for address, endpoints in wanted.items():
+            if address not in self.ports:
+                self.ports[address] = Port(address, self.network)
+            self.ports[address].endpoints = endpoints
 
 
 def _key(obj: Object) -> str:
     return f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
 
 
-def routes(services: Any, slices: Any) -> dict[int, list[Endpoint]]:
-    """Map each host port of the Services that need a proxy to its ready endpoints."""
+def routes(services: Any, slices: Any, own_network: bool = False) -> dict[Endpoint, list[Endpoint]]:
+    """Map each address and port of the Services that need a proxy to its ready endpoints: host ports, and where pods have a
+    network of their own the Services' addresses in it."""
     by_service: dict[str, list[Object]] = defaultdict(list)
     for slice in slices:
         name = (slice["metadata"].get("labels") or {}).get(SERVICE_LABEL)
         if name:
             by_service[f"{slice['metadata'].get('namespace', '')}/{name}"].append(slice)
-    out: dict[int, list[Endpoint]] = {}
+    out: dict[Endpoint, list[Endpoint]] = {}
     for service in services:
         numbers = host_ports(service)
         if service["spec"].get("clusterIP") in (None, "", "None"):
             continue
         for port in service["spec"].get("ports") or ():
+            endpoints = _endpoints(by_service[_key(service)], port.get("name") or "")
+            if own_network and endpoints:
+                out[service["spec"]["clusterIP"], port["port"]] = endpoints
             if number := numbers.get(str(port["port"])):
-                out[int(number)] = _endpoints(by_service[_key(service)], port.get("name") or "")
+                out[HOST, int(number)] = endpoints
     return out
 
 

@@ -12,6 +12,7 @@ from kubeproc.kubelet.background import Background
 from kubeproc.kubelet.executor import Executor
 from kubeproc.kubelet.pod_events import Recorder
 from kubeproc.kubelet.volume_updates import VolumeUpdates
+from kubeproc.network.client import Network
 from kubeproc.runtime.runtime import Runtime
 
 
@@ -25,4 +26,5 @@ class Shared:
     tokens: AccountTokens
     updates: VolumeUpdates
     own_service: dict[str, Any]  # the Service `kubernetes`, which every container's environment names
+    network: Network | None  # that of the pods; None where they share the host's
     background: Background = field(default_factory=Background)

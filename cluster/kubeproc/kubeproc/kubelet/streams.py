@@ -17,6 +17,7 @@ from kubeproc.kubelet import pipes, probes
 from kubeproc.kubelet.container import Container
 from kubeproc.kubelet.kubelet import Kubelet
 from kubeproc.kubelet.pod_worker import Pod
+from kubeproc.network.client import dial
 from kubeproc.runtime.launch import Process, SpawnError
 
 Object = dict[str, Any]
@@ -207,7 +208,8 @@ async def forward(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
         for channel in (2 * n, 2 * n + 1):
             await websocket.send_bytes(bytes([channel]) + number)
         try:
-            reader, writers[2 * n] = await asyncio.open_connection("127.0.0.1", _host_port(pod, port))
+            sock = await (pod.sandbox.connect(port) if pod.sandbox else dial("127.0.0.1", _host_port(pod, port)))
+            reader, writers[2 * n] = await asyncio.open_connection(sock=sock)
         except OSError as error:
             words = f"error forwarding port {port} to pod {pod.uid}: connect: {error.strerror or error}"
             await websocket.send_bytes(bytes([2 * n + 1]) + words.encode())
@@ -228,7 +230,7 @@ async def forward(kubelet: Kubelet, pod: Pod, websocket: WebSocket) -> None:
 
 def _host_port(pod: Pod, port: int) -> int:
     for container in pod.containers:
-        found = probes.host_port(container.spec, port)
+        found = probes.port_of(container.spec, port, own=False)
         if found != port:
             return found
     return port

@@ -49,6 +49,7 @@ class Launch:
     tty: bool = False
     paths: tuple[str, ...] = ()
     hostname: str = ""  # the host's if it is empty, or without namespaces
+    netns: int | None = None  # the descriptor of its network namespace; the host's if it is None
 
 
 @dataclass(eq=False)

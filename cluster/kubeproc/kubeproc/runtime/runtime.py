@@ -16,7 +16,7 @@ import os
 import pty
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,12 +59,16 @@ class Runtime:
         isolation: str | None = None,
         preload: Sequence[str] = PRELOAD,
         idle: float = IDLE,
+        users: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`users` returns the descriptor of the user namespace in which programs run as an ordinary user, if it exists already:
+        the one that owns the network namespaces of launches."""
         self.home = home
         self.portable = without_linux() if portable is None else portable
         self.isolation = "none" if self.portable else isolation or ""
         self.preload = preload
         self.idle = idle
+        self.users = users
         self.mechanisms: dict[str, str] = {}
         self.parents: dict[str, asyncio.Task[AsyncParent]] = {}
         self.retiring: asyncio.Task[None] | None = None
@@ -135,7 +139,10 @@ class Runtime:
     async def begin(self, name: str) -> AsyncParent:
         preload = [*(self.preload if name == "warm" else ()), *self.own()]
         namespaces = "" if self.isolation == "none" else self.isolation
-        parent = await AsyncParent.start(preload, portable=self.portable, namespaces=namespaces, log=self.log())
+        users = self.users() if namespaces == "user" else None
+        parent = await AsyncParent.start(
+            preload, portable=self.portable, namespaces=namespaces, log=self.log(), users=users
+        )
         if name == "warm":
             self.retiring = asyncio.create_task(self.retire(parent))
         return parent
@@ -244,7 +251,7 @@ class Runtime:
         of = inside if self.isolation != "none" else None
         ours, theirs = open_terminal(of) if launch.tty else open_pipes(stdin)
         try:
-            child = await parent.spawn(spawn, theirs)
+            child = await parent.spawn(spawn, theirs if launch.netns is None else [*theirs, launch.netns])
         except BaseException:
             for fd in set(ours) - {None}:
                 os.close(fd)  # type: ignore[arg-type]

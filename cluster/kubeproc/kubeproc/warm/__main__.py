@@ -21,7 +21,7 @@ def main() -> None:
     if linux.available and not options.portable:
         linux.adopt_orphans()
         if options.namespaces:
-            linux.rule_descendants(options.namespaces == "user", options.starter)
+            linux.rule_descendants(options.namespaces == "user", options.starter, options.users)
     sys.path[:1] = []  # the working folder must not be importable
     loaded = {name: load(name) for name in options.preload.split(",") if name}
     if loaded:
@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--namespaces", choices=("root", "user"), help="make namespaces, by right or in a user namespace"
     )
+    parser.add_argument("--users", type=int, help="descriptor of the user namespace to join, instead of a new one")
     parser.add_argument("--portable", action="store_true", help="do without what only Linux has")
     return parser.parse_args()
 

@@ -47,9 +47,11 @@ def settle(request: wire.Message, fds: list[int], link: Link) -> None:
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
+    if len(fds) > 3:
+        linux.enter(fds[3], linux.NEWNET, "the pod's network")
     if linux.available and not request.get("portable"):
         linux.die_with_parent()
-    for target, source in enumerate(fds):  # received descriptors lie above 2: the parent keeps 0 to 2 open
+    for target, source in enumerate(fds[:3]):  # received descriptors lie above 2: the parent keeps 0 to 2 open
         os.dup2(source, target)
     keep = link.sock.fileno()
     os.closerange(3, keep)

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 MADV_DONTNEED = 4
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -59,9 +59,14 @@ def setns(path: str, flag: int) -> None:
     """Enter the namespace behind a path such as /proc/PID/ns/mnt; a pid namespace applies to children only."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        check(libc().setns(fd, flag), f"setns {path}")
+        enter(fd, flag, path)
     finally:
         os.close(fd)
+
+
+def enter(fd: int, flag: int, what: str = "a namespace") -> None:
+    """Enter the namespace behind a descriptor."""
+    check(libc().setns(fd, flag), f"setns {what}")
 
 
 @contextlib.contextmanager
@@ -84,14 +89,17 @@ def children_in(pid_namespace: str) -> Iterator[None]:
         setns("/proc/self/ns/pid", NEWPID)
 
 
-def rule_descendants(user_namespace: bool, starter: int) -> None:
+def rule_descendants(user_namespace: bool, starter: int, users: int | None = None) -> None:
     """Continue as pid 1 of a new pid namespace: when this process ends, the kernel ends all its descendants.
 
     The calling process waits for it and exits in the same way; it dies with its own parent if that is `starter`. (Without
     such a namespace it must outlive its parent, to kill the descendants.) A user other than root gets the rights from a user
-    namespace.
+    namespace: the one behind the descriptor `users`, or a new one.
     """
-    if user_namespace:
+    if users is not None:
+        enter(users, NEWUSER, "the cluster's user namespace")
+        os.close(users)
+    elif user_namespace:
         enter_user_namespace()
     unshare(NEWPID)
     pid = os.fork()

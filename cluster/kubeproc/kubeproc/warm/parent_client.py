@@ -73,9 +73,11 @@ class AsyncParent:
         namespaces: str = "",
         env: dict[str, str] | None = None,
         log: Path | None = None,
+        users: int | None = None,
     ) -> AsyncParent:
-        """Start a parent that imports `preload` (missing modules are skipped). Raises SpawnError if it dies."""
-        parent = cls(*start_process(preload, portable, namespaces, env, log), portable)
+        """Start a parent that imports `preload` (missing modules are skipped), in the user namespace behind the descriptor
+        `users`, if there is one. Raises SpawnError if it dies."""
+        parent = cls(*start_process(preload, portable, namespaces, env, log, users), portable)
         try:
             await asyncio.shield(parent.ready)
         except BaseException:
@@ -88,7 +90,8 @@ class AsyncParent:
         return not self.closed.done()
 
     async def spawn(self, spawn: Spawn, fds: Sequence[int]) -> AsyncChild:
-        """Start a program on these three descriptors (the caller keeps its own copies). Raises SpawnError."""
+        """Start a program on these descriptors (the caller keeps its own copies): three, and the network namespace's, if it has
+        one of its own. Raises SpawnError."""
         if not self.alive:
             raise SpawnError("the process that forks programs has ended")
         child = AsyncChild(self, next(self.ids))

@@ -52,7 +52,8 @@ class Exit:
 
 @dataclass(frozen=True)
 class Spawn:
-    """A program to start. Three descriptors become 0, 1, 2; `python` runs argv[1:] in the forked interpreter itself;
+    """A program to start. Three descriptors become 0, 1, 2, a fourth one is the network namespace to enter first;
+    `python` runs argv[1:] in the forked interpreter itself;
     `enter` ("module:function", imported by the parent's child) is called with `spec` before the program runs, and
     `pid_namespace` is "new" or the pid of a process whose pid namespace the program joins (Linux)."""
 
@@ -77,7 +78,12 @@ def environment() -> dict[str, str]:
 
 
 def start_process(
-    preload: Sequence[str], portable: bool, namespaces: str, env: dict[str, str] | None, log: Path | None
+    preload: Sequence[str],
+    portable: bool,
+    namespaces: str,
+    env: dict[str, str] | None,
+    log: Path | None,
+    users: int | None = None,
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     argv = [sys.executable, "-m", "kubeproc.warm", "--socket", str(theirs.fileno()), "--preload", ",".join(preload)]
@@ -89,6 +95,8 @@ def start_process(
             threading.current_thread() is threading.main_thread()
         ):  # in another thread, the parent would die with the thread
             argv += ["--starter", str(os.getpid())]
+    if users is not None:
+        argv += ["--users", str(users)]
     output = appended(log) if log else subprocess.DEVNULL
     try:
         process = subprocess.Popen(
@@ -98,7 +106,7 @@ def start_process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *([] if users is None else [users])],
             start_new_session=True,
         )
     finally:

@@ -26,6 +26,11 @@ def encode(message: Message, fds: Sequence[int] = ()) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
+def decode(data: bytes) -> Message:
+    """The one whole message in `data`."""
+    return json.loads(data[HEADER.size :])  # type: ignore[no-any-return]
+
+
 class Reader:
     """Collects bytes and descriptors, and returns whole messages."""
 

@@ -73,7 +73,11 @@ def _path(verb: str, pod: Mapping[str, Any], *more: str) -> str:
 
 
 def _socket(request: HTTPConnection) -> Any:
-    return ClusterFolder(request.app.state.home).kubelet_socket
+    return _folder(request).kubelet_socket
+
+
+def _folder(request: HTTPConnection) -> ClusterFolder:
+    return ClusterFolder(request.app.state.home)
 
 
 def _reach(request: HTTPConnection, pod: Mapping[str, Any], asked: str = "") -> None:
@@ -233,7 +237,7 @@ async def port_forward(socket: WebSocket) -> None:
     if portforward.PROTOCOL in socket.scope["subprotocols"]:
         meta, store = pod["metadata"], socket.app.state.store
         find = functools.partial(store.find, PODS, meta["namespace"], meta["name"])
-        await portforward.Forwarding(socket, meta["uid"], find).run()
+        await portforward.Forwarding(socket, meta["uid"], find, _folder(socket).lending_socket).run()
         return
     if not ports:
         raise bad_request('query parameter "ports" is required')

@@ -2,8 +2,8 @@
 
 kubectl opens one websocket (subprotocol `SPDY/3.1+portforward.k8s.io`) and, for each connection that it accepts, a pair
 of streams in it whose headers name the port and a request: an error stream, which kubectl half-closes at once and on
-which it receives errors, and a data stream. The pod's programs listen on this machine's loopback, at the host port that
-admission allocated for their port, so the server connects there itself, after it checks that the pod still runs.
+which it receives errors, and a data stream. Where pods share the host's network the server connects to the host port that
+admission allocated, after it checks that the pod still runs; where they have their own, the kubelet lends it connections.
 
 A stream whose program does not read blocks the whole websocket once `AHEAD` bytes are queued for it, as upstream.
 Sources: kubelet's pkg/cri/streaming/portforward (pairs, texts), client-go's tools/portforward (the other side).
@@ -17,11 +17,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kubeproc.api.streams import spdy
+from kubeproc.network import lending
 
 PROTOCOL = "SPDY/3.1+portforward.k8s.io"
 ADDRESS = "127.0.0.1"
@@ -85,8 +87,9 @@ class Pair:
 class Forwarding:
     """One websocket of kubectl's, for the pod that `find` returns (None once it is gone)."""
 
-    def __init__(self, socket: WebSocket, uid: str, find: FindPod) -> None:
-        self.socket, self.uid, self.find = socket, uid, find
+    def __init__(self, socket: WebSocket, uid: str, find: FindPod, lender: Path | None = None) -> None:
+        """`lender` is the kubelet's socket of `network.lending`, where pods have a network of their own."""
+        self.socket, self.uid, self.find, self.lender = socket, uid, find, lender
         self.reader, self.writer = spdy.Reader(), spdy.Writer()
         self.sending = asyncio.Lock()
         self.requests: dict[str, Pair] = {}
@@ -208,6 +211,8 @@ class Forwarding:
         if pod is None or pod["metadata"]["uid"] != self.uid or pod["status"].get("phase") in ("Succeeded", "Failed"):
             raise Refused(f'sandbox container "{self.uid}" is not running')
         try:
+            if self.lender and pod["status"].get("podIP") != ADDRESS:
+                return await asyncio.open_connection(sock=await lending.borrow(self.lender, self.uid, port))
             return await asyncio.open_connection(ADDRESS, host_port(pod, port))
         except OSError as error:
             why = os.strerror(error.errno).lower() if error.errno else str(error)

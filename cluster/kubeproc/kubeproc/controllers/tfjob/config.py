@@ -1,8 +1,8 @@
 """A TFJob's spec as its controller reads it, and the environment variable TF_CONFIG, which lists the job's replicas.
 
 Defaults are applied here, not in the stored spec: one replica, restartPolicy Never, cleanPodPolicy None. TF_CONFIG has
-the form of training-operator 1.9; its addresses are 127.0.0.1 with the host port of each replica, allocated when the
-job was admitted.
+the form of training-operator 1.9: its addresses are the names of the replicas' Services. Where pods share the host's network
+they are 127.0.0.1 with the host port of each replica, allocated when the job was admitted.
 """
 
 from __future__ import annotations
@@ -70,12 +70,20 @@ def host_port(job: Object, label: str, index: int) -> int | None:
     return ports.recorded(job).get(f"{label}-{index}")
 
 
-def tf_config(job: Object, kinds: dict[str, Replica], replica: Replica, index: int) -> str:
-    """The JSON of TF_CONFIG for one replica; empty if the job has only one replica, which needs none."""
+def _address(job: Object, replica: Replica, index: int, own: bool) -> str:
+    if not own:
+        return f"{ADDRESS}:{host_port(job, replica.label, index)}"
+    meta = job["metadata"]
+    return f"{meta['name']}-{replica.label}-{index}.{meta['namespace']}.svc:{replica.ports()[PORT_NAME]}"
+
+
+def tf_config(job: Object, kinds: dict[str, Replica], replica: Replica, index: int, own: bool) -> str:
+    """The JSON of TF_CONFIG for one replica, whose pods have a network of their `own` or not; empty if the job has only one
+    replica, which needs none."""
     if sum(r.count for r in kinds.values() if r.type in KNOWN) == 1:
         return ""
     cluster = {
-        r.label: [f"{ADDRESS}:{host_port(job, r.label, i)}" for i in range(r.count)]
+        r.label: [_address(job, r, i, own) for i in range(r.count)]
         for r in sorted(kinds.values(), key=lambda r: r.label)
     }
     task = {"type": replica.label, "index": index}

@@ -25,6 +25,7 @@ from kubeproc.controllers.tfjob.config import (
     tf_config,
 )
 from kubeproc.controllers.tfjob.tfjob_status import COMPONENT
+from kubeproc.network import cluster_ips
 from kubeproc.resources import PODS, SERVICES, Resource
 from kubeproc.store import Object, Store
 
@@ -104,13 +105,14 @@ def _create_pod(job: Object, kinds: dict[str, Replica], replica: Replica, index:
     if spec.get("restartPolicy"):
         events.record(store, job, events.WARNING, "SetPodTemplateRestartPolicy", _OVERWRITTEN, component=COMPONENT)
     spec["restartPolicy"] = "Never" if replica.restart == "ExitCode" else replica.restart
-    _configure(job, kinds, replica, index, spec)
+    _configure(job, kinds, replica, index, spec, cluster_ips.enabled(store))
     pod = from_template(template, job, name=f"{job['metadata']['name']}-{replica.label}-{index}")
     _create(job, PODS, pod, store)
 
 
-def _configure(job: Object, kinds: dict[str, Replica], replica: Replica, index: int, spec: Object) -> None:
-    """The tensorflow container's port, with the host port of this replica, and its TF_CONFIG."""
+def _configure(job: Object, kinds: dict[str, Replica], replica: Replica, index: int, spec: Object, own: bool) -> None:
+    """The tensorflow container's port, with the host port of this replica where it has no network of its `own`, and its
+    TF_CONFIG."""
     for container in spec["containers"]:
         if container.get("name") != CONTAINER:
             continue
@@ -121,7 +123,7 @@ def _configure(job: Object, kinds: dict[str, Replica], replica: Replica, index: 
         for port in ports:
             if port.get("name") == PORT_NAME and number:
                 port["hostPort"] = number
-        if text := tf_config(job, kinds, replica, index):
+        if text := tf_config(job, kinds, replica, index, own):
             container["env"] = [*(container.get("env") or ()), {"name": VARIABLE, "value": text}]
         return
 
