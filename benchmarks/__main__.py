@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import api, course, curves, engines, memory, notebooks, pods, startup, tfjob, workflow
+from benchmarks import api, course, curves, engines, memory, network, notebooks, pods, startup, tfjob, workflow
 from benchmarks.measure import Row
 
 BENCHMARKS = {
@@ -24,12 +24,13 @@ BENCHMARKS = {
     "notebooks": notebooks.measure,
     "course": course.measure,
 }
-# Each has a table of its own and is left out unless asked for: `engines` needs Docker, and both take a while.
-ALONE = {"engines": engines.measure, "curves": curves.measure}
+# Each has a table of its own and is left out unless asked for: `engines` needs Docker, and all take a while.
+ALONE = {"engines": engines.measure, "curves": curves.measure, "network": network.measure}
 MAIN_HEAD = ["what", "median (spread)", "promised", "held", "beside it, same run", "times slower (spread)"]
 HEADS = {
     "main": MAIN_HEAD,
     "curves": [*MAIN_HEAD[:4], "CPU of server and kubelet apiece", ""],
+    "network": ["what", "its own, median (spread)", *MAIN_HEAD[2:4], "shared, same run", "times slower (spread)"],
     "engines": ["what", "embedded, median (spread)", "", "", "the real cluster", "times slower or larger (spread)"],
 }
 README = Path(__file__).with_name("README.md")
@@ -37,6 +38,7 @@ MARKS = {
     "main": "<!-- the table of `make bench` -->\n",
     "curves": "<!-- the table of `python -m benchmarks curves --write` -->\n",
     "engines": "<!-- the table of `make bench-kind` -->\n",
+    "network": "<!-- the table of `python -m benchmarks network --write` -->\n",
 }
 END = "<!-- its end -->\n"
 

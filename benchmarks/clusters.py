@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,20 +32,24 @@ class Running:
 
 
 @contextmanager
-def running(engine: str = "embedded", **environment: str) -> Iterator[Running]:
-    """A fresh cluster, embedded unless told; `environment` (LABKIT_PORTABLE="1") is set while it lives."""
+def running(
+    engine: str = "embedded", environment: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[Running]:
+    """A fresh cluster of an engine, with options of `labkit up`; `environment` (LABKIT_PORTABLE="1") is set while it lives."""
     from kubernetes import client, config
 
+    environment = environment or {}
     before = {k: os.environ.get(k) for k in (*environment, "LABKIT_HOME", "KUBECONFIG")}
     with tempfile.TemporaryDirectory(prefix="labkit-bench-", ignore_cleanup_errors=True) as home:
         os.environ.update(environment, LABKIT_HOME=home)
         try:
-            status = cluster.up("bench", engine)
+            status = cluster.up("bench", engine, **options)
             os.environ["KUBECONFIG"] = status["kubeconfig"]
             configuration = client.Configuration()
             config.load_kube_config(status["kubeconfig"], client_configuration=configuration)
             yield Running(status, client.ApiClient(configuration))
         finally:
+            os.environ["LABKIT_HOME"] = home  # another cluster of this process may have come and gone
             cluster.down("bench", purge=True)
             for key, value in before.items():
                 os.environ.pop(key, None) if value is None else os.environ.update({key: value})

@@ -41,7 +41,7 @@ def measure(runs: int) -> list[Row]:
         ("pod, create to Running", 50, {}),
         ("pod, create to Running, portable", 200, {"LABKIT_PORTABLE": "1"}),
     ):
-        with running(**environment) as cluster:
+        with running(environment=environment) as cluster:
             create_to_running(cluster, "first")
             ours = Samples([create_to_running(cluster, f"pod-{n}") for n in range(PODS * runs // 5)], "ms")
         rows.append(Row(what, ours, f"under {limit} ms", under(ours, limit)))

@@ -12,14 +12,14 @@ from pathlib import Path
 from benchmarks.measure import Row, Samples, under
 
 
-def up_and_call(engine: str = "embedded") -> float:
+def up_and_call(engine: str = "embedded", *options: str) -> float:
     """Seconds from starting the command to the answer of a GET with the kubeconfig that it wrote."""
     labkit = Path(sys.executable).with_name("labkit")
     with tempfile.TemporaryDirectory(prefix="labkit-bench-") as home:
         environment = os.environ | {"LABKIT_HOME": home}
         begun = time.perf_counter()
         down = [str(labkit), "down", "--purge", "--name", "bench"]
-        command = [str(labkit), "up", "--engine", engine, "--name", "bench"]
+        command = [str(labkit), "up", "--engine", engine, "--name", "bench", *options]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
