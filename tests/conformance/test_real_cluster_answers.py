@@ -25,6 +25,7 @@ SMOKE = {
     "workloads": ["deployment_as_created", "deployment_rolls_out", "job_completes", "job_fails"],
     "cluster": ["service_as_created", "explained", "asked_whether_allowed", "outputs_of_get"],
     "refusals": ["pod_names", "pod_fields", "conflicts", "merge_patches", "not_found", "field_validation"],
+    "network": ["ready_and_unready_pods", "a_service_answers", "a_training_with_servers"],
     "tfjobs": ["refused", "as_created", "succeeds", "fails"],
     "workflows": ["one_container", "dag", "fails", "retries", "invalid"],
 }
