@@ -155,6 +155,12 @@ def test_the_way_outside_is_a_connection_of_this_machine(tmp_path: Path) -> None
                     found = type(error)
             assert found == outcome, (address, number)
         assert asked == [("192.0.2.7", 80), ("198.51.100.1", 80)]
+        service = await network.listen("10.96.7.7", 80)  # made after the way outside, on the same port
+        (sock,) = await network.sockets("stream", 1, pod.fd)
+        with service, sock:
+            await loop.sock_connect(sock, ("10.96.7.7", 80))
+            made, _ = await asyncio.wait_for(loop.sock_accept(service), 5)
+            made.close()
         way.stop()
         server.close()
         pod.close()

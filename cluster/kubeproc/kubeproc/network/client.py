@@ -235,6 +235,8 @@ class Network:
         sock = (await self.sockets(kind, 1))[0]
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # A Service's port beside that of all other networks (`listen_outside`): the kernel prefers the exact address.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((ip, port))
             sock.listen(backlog)
         except OSError:
