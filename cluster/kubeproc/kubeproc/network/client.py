@@ -7,7 +7,6 @@ descriptors of its namespaces are kept here, and the next request starts another
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import itertools
 import os
@@ -17,7 +16,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from kubeproc.network import ranges
 from kubeproc.warm import wire
 
 PARENT = Path(kubeproc.__file__).parent.parent
+PROBE = 10.0  # seconds that the attempt may take
 BATCH = 16  # sockets of the cluster's network that are fetched at once
 MODULE = "kubeproc.network.router"
 
@@ -91,25 +90,7 @@ class Network:
 
     async def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-S", "-m", MODULE, "--socket", str(theirs.fileno()), "--starter", str(os.getpid())]
-        if self.user:
-            command.append("--user")
-        if self.outside:
-            command += ["--outside", ",".join(map(str, self.outside))]
-        if self.namespaces:
-            command += ["--join", ",".join(map(str, self.namespaces))]
-        with appended(self.log) as output:
-            self._process = subprocess.Popen(
-                command,
-                env={"PYTHONPATH": str(PARENT)},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno(), *self.namespaces],
-                start_new_session=True,
-            )
-        theirs.close()
+        self._process = _start_router(theirs, self.user, self.log, self.namespaces, self.outside)
         self._sock, self._reader = ours, wire.Reader(ours)
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[list[int]] = loop.create_future()
@@ -183,10 +164,6 @@ class Network:
         for fd in self.namespaces:
             os.close(fd)
         self._spare, self.namespaces = [], []
-
-    async def probe(self) -> None:
-        """Try whether the router's user may make a pod's other namespaces, too. OSError if not."""
-        await self._insist({"op": "probe"})
 
     # -- pods ----------------------------------------------------------------------------------------------------------
 
@@ -280,25 +257,74 @@ async def _connected(sock: socket.socket, address: Any) -> socket.socket:
 
 
 def missing(log: Path) -> str:
-    """Why pods can't have a network of their own here; "" if they can. Tries it, with one pod and one connection."""
-    with ThreadPoolExecutor(1) as thread:  # the caller's thread may run an event loop, as a notebook's does
-        return thread.submit(lambda: asyncio.run(_missing(log))).result()
-
-
-async def _missing(log: Path) -> str:
-    network = Network(log)
+    """Why pods can't have a network of their own here; "" if they can. Tries it, with one pod and one connection. Without an
+    event loop, since the caller's thread may run one, as a notebook's does."""
+    ours, theirs = socket.socketpair()
+    process = _start_router(theirs, os.geteuid() != 0, log)
+    opened: list[int] = []
     try:
-        await network.start()
-        await network.probe()
-        sandbox = await network.sandbox("kube-system/probe")
-        with contextlib.closing(sandbox):
-            (door,) = await network.sockets("stream", 1, sandbox.fd)
-            with door:
-                door.bind((sandbox.ip, 0))
-                door.listen()
-                (await network.connect(sandbox.ip, door.getsockname()[1])).close()
+        with ours:
+            ours.settimeout(PROBE)
+            reader = wire.Reader(ours)
+            opened += _answer(reader, log)
+            _try(ours, reader, log, opened)
     except OSError as error:
         return error.strerror or str(error)
     finally:
-        network.stop()
+        for fd in opened:
+            os.close(fd)
+        process.kill()
+        process.wait()
     return ""
+
+
+def _try(sock: socket.socket, reader: wire.Reader, log: Path, opened: list[int]) -> None:
+    def ask(message: wire.Message, fds: Sequence[int] = ()) -> list[int]:
+        wire.send(sock, message, fds)
+        opened.extend(found := _answer(reader, log))
+        return found
+
+    ask({"op": "probe"})
+    ip = ranges.address_of("kube-system/probe", ranges.PODS, ())
+    (netns,) = ask({"op": "sandbox", "ip": ip, "index": 100})
+    (inside,) = ask({"op": "sockets", "kind": "stream", "count": 1}, [netns])
+    (outside,) = ask({"op": "sockets", "kind": "stream", "count": 1})
+    with socket.socket(fileno=os.dup(inside)) as door, socket.socket(fileno=os.dup(outside)) as asker:
+        door.bind((ip, 0))
+        door.listen()
+        asker.settimeout(PROBE)
+        asker.connect(door.getsockname())
+
+
+def _answer(reader: wire.Reader, log: Path) -> list[int]:
+    """The descriptors of the router's next answer. NoNetwork if it refuses or has ended."""
+    while reader.read():
+        for message, fds in reader.messages():
+            if message["event"] == "failed":
+                raise NoNetwork(message["errno"], message["error"])
+            return fds
+    raise NoNetwork(0, f"the router has ended, see {log}")
+
+
+def _start_router(
+    sock: socket.socket, user: bool, log: Path, join: Sequence[int] = (), outside: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a router that answers at this end of a pair, which is closed here."""
+    command = [sys.executable, "-S", "-m", MODULE, "--socket", str(sock.fileno()), "--starter", str(os.getpid())]
+    if user:
+        command.append("--user")
+    if outside:
+        command += ["--outside", ",".join(map(str, outside))]
+    if join:
+        command += ["--join", ",".join(map(str, join))]
+    with sock, appended(log) as output:
+        return subprocess.Popen(
+            command,
+            env={"PYTHONPATH": str(PARENT)},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[sock.fileno(), *join],
+            start_new_session=True,
+        )
