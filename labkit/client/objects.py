@@ -121,7 +121,7 @@ def _kind(kind: str) -> Any:
 
 
 def get(kind: str, name: str, namespace: str | None = None) -> Object | None:
-    """The object, or None where there is none. `kind` is lower-case and singular: pod, tfjob, workflow, ..."""
+    """The object; None if it does not exist. `kind` is lower-case and singular: pod, tfjob, workflow, ..."""
     from kubernetes.client import ApiException
 
     resource = _kind(kind)
@@ -217,7 +217,7 @@ def events(name: str, namespace: str | None = None) -> list[Object]:
 def logs(
     pod: str, *, namespace: str | None = None, container: str | None = None, follow: bool = False
 ) -> Iterator[str]:
-    """The log of a pod's container in pieces of text as they come; LabError where there is none."""
+    """The log of a pod's container in pieces of text as they come; LabError if it does not exist."""
     from kubernetes.client import ApiException, CoreV1Api
 
     options: dict[str, Any] = {"container": container} if container else {}

@@ -59,7 +59,7 @@ class Registry:
         return found
 
     def version(self, name: str, number: int) -> Version:
-        """`LabError` naming the file where there is none."""
+        """`LabError` that names the file if it does not exist."""
         return Version(**storage.read_json(storage.join(self.url, name, f"{number}.json")))
 
     def promote(self, name: str, number: int, stage: str = "production") -> Version:
@@ -81,7 +81,7 @@ class Registry:
         return self.version(name, stages[stage][-1])
 
     def current(self, name: str, stage: str = "production") -> Version:
-        """The version in a stage; `LabError` where there is none."""
+        """The version in a stage; `LabError` for an empty stage."""
         history = self._stages(name).get(stage)
         if not history:
             raise LabError(f"no version of {name} is in {stage}", "promote one first")

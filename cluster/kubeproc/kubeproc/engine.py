@@ -171,7 +171,7 @@ def _machines(info: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _network(folder: ClusterFolder, info: dict[str, Any], asked: str | None, portable: bool | None) -> str:
-    """The network's kind for cluster.json; HintedError for another one than the cluster has, or one that can't be had here."""
+    """The network's kind for cluster.json. HintedError if the cluster has another one, or if this machine does not support it."""
     translated = without_linux() if portable is None else portable
     if info:
         has: str = info.get("network", mode.SHARED)

@@ -1,8 +1,7 @@
 """Label and field selectors, parsed once and matched against many objects.
 
-Grammar of labels: `a=b`, `a==b`, `a!=b`, `a in (x,y)`, `a notin (x,y)`, `a`, `!a`, `a>1`, `a<1`, joined by commas (all
-must hold). As in Kubernetes `!=` and `notin` also match objects without the label. Fields: `path=value`, `path!=value`;
-each kind has a fixed set of paths, and any other path is a 400.
+All requirements of a label selector must hold; `!=` and `notin` also match objects without the label, as in Kubernetes. Fields:
+`path=value`, `path!=value`; each kind has a fixed set of paths, and any other path is a 400.
 """
 
 from __future__ import annotations
@@ -11,25 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kubeproc.api_errors import ApiError, bad_request
+from kubeproc import label_requirements
+from kubeproc.api_errors import bad_request
 
 Match = Callable[[Mapping[str, Any]], bool]
-
-_TOKEN = re.compile(r"\s*(==|!=|[=!(),<>]|[^\s=!(),<>]+)")
-_OPERATORS = ("in", "notin", "=", "==", "!=", ">", "<")
-_SPECIAL = frozenset("=!(),<>") | {"==", "!="}
-_QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?{_QUALIFIED}")
-_VALUE = re.compile(rf"({_QUALIFIED})?")
-_KEY_WORDS = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    f"character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}')"
-)
-_VALUE_WORDS = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    f"'({_QUALIFIED})?')"
-)
 
 # A field selector: terms between commas, each with a path and a value in which a backslash escapes itself, "," and "=".
 _TERMS = re.compile(r"(?:\\.|[^\\,]|\\\Z)+", re.DOTALL)
@@ -73,110 +57,18 @@ FIELDS: dict[str, frozenset[str]] = {
 _ALWAYS = frozenset({"metadata.name", "metadata.namespace"})
 
 
-class _Parser:
-    """The recursive descent of k8s.io/apimachinery/pkg/labels, with its error messages."""
-
-    def __init__(self, text: str) -> None:
-        self.tokens = _TOKEN.findall(text)
-        self.at = 0
-
-    def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def take(self) -> str:
-        token = self.peek()
-        self.at += 1
-        return token
-
-    def requirements(self) -> list[Match]:
-        found: list[Match] = []
-        while token := self.peek():
-            if token in _SPECIAL and token != "!":
-                raise bad_request(f"found '{token}', expected: !, identifier, or 'end of string'")
-            found.append(self.requirement())
-            after = self.take()
-            if after == "," and ((following := self.peek()) in _SPECIAL - {"!"} or not following):
-                raise bad_request(f"found '{following}', expected: identifier after ','")
-            if after not in (",", ""):
-                raise bad_request(f"found '{after}', expected: ',' or 'end of string'")
-        return found
-
-    def requirement(self) -> Match:
-        wanted = self.peek() != "!"
-        if not wanted:
-            self.take()
-        key = self.identifier()
-        if not _KEY.fullmatch(key):
-            raise _unparsed(f'key: Invalid value: "{key}": {_KEY_WORDS}')
-        if self.peek() in (",", "") or not wanted:
-            return lambda labels: (key in labels) is wanted
-        operator = self.take()
-        if operator not in _OPERATORS:
-            raise _unparsed(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
-        values = self.values() if operator in ("in", "notin") else [self.exact()]
-        for i, value in enumerate(values):
-            if not _VALUE.fullmatch(value):
-                raise _unparsed(f'values[{i}][{key}]: Invalid value: "{value}": {_VALUE_WORDS}')
-        return _test(key, operator, values)
-
-    def identifier(self) -> str:
-        token = self.take()
-        if token in _SPECIAL or not token:
-            raise _unparsed(f"found '{token}', expected: identifier")
-        return token
-
-    def exact(self) -> str:
-        return "" if self.peek() in (",", "") else self.identifier()
-
-    def values(self) -> list[str]:
-        if (token := self.take()) != "(":
-            raise _unparsed(f"found '{token}' expected: '('")
-        found = []
-        while True:
-            found.append("" if self.peek() in (",", ")") else self.listed())
-            if (token := self.take()) == ")":
-                return found
-            if token != ",":
-                raise _unparsed(f"found '{token}', expected: ',' or ')'")
-
-    def listed(self) -> str:
-        token = self.take()
-        if token in _SPECIAL or not token:
-            raise _unparsed(f"found '{token}', expected: ',', ')' or identifier")
-        return token
-
-
-def _unparsed(words: str) -> ApiError:
-    return bad_request(f"unable to parse requirement: {words}")
-
-
-def _test(key: str, operator: str, values: list[str]) -> Match:
-    if operator in (">", "<"):
-        if not re.fullmatch(r"[+-]?\d+", values[0]):
-            words = "for 'Gt', 'Lt' operators, the value must be an integer"
-            raise _unparsed(f'values[0]: Invalid value: "{values[0]}": {words}')
-        limit, more = int(values[0]), operator == ">"
-        return lambda labels: (
-            _number(labels.get(key)) is not None and (int(labels[key]) > limit if more else int(labels[key]) < limit)
-        )
-    if operator in ("in", "=", "=="):
-        return lambda labels: key in labels and labels[key] in values
-    return lambda labels: key not in labels or labels[key] not in values
-
-
-def _number(value: str | None) -> int | None:
-    return int(value) if value is not None and re.fullmatch(r"[+-]?\d+", value) else None
-
-
 def labels(text: str | None) -> Match | None:
     """A predicate over objects from a `labelSelector` string; None when the string selects everything."""
     if not text or not text.strip():
         return None
-    needs = _Parser(text).requirements()
+    try:
+        needs = label_requirements.parse(text)
+    except label_requirements.RequirementError as error:
+        raise bad_request(str(error)) from None
 
     def match(obj: Mapping[str, Any]) -> bool:
         have = obj.get("metadata", {}).get("labels") or {}
-        return all(need(have) for need in needs)
+        return all(need.holds(have.get(need.key)) for need in needs)
 
     return match
 

@@ -199,7 +199,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> Any:
-    """What a bundle.json holds; None where there is none, or a damaged one: then everything is made again."""
+    """The content of a bundle.json; None if it is missing or damaged: then everything is made again."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):

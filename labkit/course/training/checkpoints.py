@@ -35,7 +35,7 @@ class Checkpoints:
         )
 
     def restore(self) -> int:
-        """Load the newest checkpoint and return its step; 0, with nothing loaded, where there is none."""
+        """Load the newest checkpoint and return its step; 0 if there is no checkpoint to load."""
         newest = self._manager.latest_checkpoint
         if newest is None:
             return 0

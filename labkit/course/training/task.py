@@ -33,7 +33,7 @@ class Task:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes the checkpoints, metrics and model: the chief, or worker 0 where there is none."""
+        """Whether this process writes the checkpoints, metrics and model: the chief, or worker 0 of a job without a chief."""
         return not self.members or (self.type, self.index) == self.members[0]
 
     @property

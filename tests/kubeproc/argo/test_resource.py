@@ -246,7 +246,7 @@ OBJ = {"status": {"n": 3, "on": True, "phase": "Done", "none": None, "list": [{"
 )
 def test_a_requirement_is_checked_as_a_label_selector(text: str, holds: bool) -> None:
     (requirement,) = resource_conditions.parse(text, "success")
-    assert requirement.holds(OBJ) is holds
+    assert resource_conditions.holds(requirement, OBJ) is holds
 
 
 def test_requirements_are_sorted_and_printed_as_go_prints_them() -> None:
@@ -261,7 +261,7 @@ def test_any_text_is_parsed_or_refused_as_a_condition(text: str) -> None:
     with contextlib.suppress(TaskError):
         found = resource_conditions.parse(text, "success")
     for requirement in found:
-        requirement.holds(OBJ)
+        resource_conditions.holds(requirement, OBJ)
 
 
 ITEMS = {"items": [{"n": "a", "v": 1}, {"n": "b", "v": 2}], "a.b": {"c": "d"}, "b": True}

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from kubernetes import client, utils
+from kubernetes import client, utils, watch
 from kubernetes.stream import portforward
 
 from clusters import Kube, container, phase, processes_of
@@ -56,12 +56,11 @@ def web(kube: Kube, tmp_path: Path) -> Kube:
     """The two replicas, ready, behind their Services."""
     (tmp_path / "web.yaml").write_text(WEB)
     utils.create_from_yaml(kube.api, str(tmp_path / "web.yaml"), namespace=kube.namespace)
-    apps = client.AppsV1Api(kube.api)
-    deadline = time.monotonic() + 30
-    while (apps.read_namespaced_deployment_status("web", kube.namespace).status.ready_replicas or 0) < 2:
-        assert time.monotonic() < deadline, kube.core.list_namespaced_event(kube.namespace).items
-        time.sleep(0.05)
-    return kube
+    deployments = client.AppsV1Api(kube.api).list_namespaced_deployment
+    for event in watch.Watch().stream(deployments, kube.namespace, timeout_seconds=30):
+        if event["object"].status.ready_replicas == 2:
+            return kube
+    raise AssertionError(kube.core.list_namespaced_event(kube.namespace).items)
 
 
 def ran(kube: Kube, name: str, program: str, **more: Any) -> str:

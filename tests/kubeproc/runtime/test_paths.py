@@ -109,7 +109,7 @@ def test_whole_components_are_translated_and_nothing_else(launch: Launch, tmp_pa
         "/mnt/data,/mnt/database": f"{data},{root}/mnt/database",
         "/database,/data": "/database,/data",
         "/var/tmp/x /dev/shm /dev/null": f"{root}/var/tmp/x {root}/dev/shm /dev/null",
-        "/root/.config /home/me /run/x /srv": f"{root}/root/.config {root}/home/me {root}/run/x {root}/srv",
+        "/root /home/me /run/x /srv": f"{root}/root {root}/home/me {root}/run/x {root}/srv",
     }
     for text, expected in cases.items():
         assert translate(launch, text) == expected

@@ -20,7 +20,7 @@ _REMARK = "Contains a CA bundle that can be used to verify the kube-apiserver wh
 
 
 def controller(ca: Path | None) -> Controller:
-    """`ca` is the file of the cluster's CA certificate; None if there is none (a store without a cluster)."""
+    """`ca` is the file of the cluster's CA certificate; None for a store without a cluster."""
 
     def reconcile(namespace: Object, store: Store) -> float | None:
         if deleting(namespace):

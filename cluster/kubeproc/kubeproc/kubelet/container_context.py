@@ -62,7 +62,7 @@ class ContainerContext:
         await self.pause(self.pod.retry)
 
     def has_started(self) -> None:
-        """Record that the startup probe has succeeded, or that there is none."""
+        """Record that the container has started: its startup probe has succeeded, or it has no startup probe."""
         self.state.started = True
         self.up.set()
         self.pod.changed()

@@ -7,6 +7,7 @@ pod's loopback, or the error number of the attempt.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -84,7 +85,7 @@ class Lender:
                 async with asyncio.timeout(SECONDS):
                     made = await self.connect(asked["uid"], asked["port"])
             except OSError as error:
-                await loop.sock_sendall(sock, wire.encode({"errno": error.errno or 111}))
+                await loop.sock_sendall(sock, wire.encode({"errno": error.errno or errno.ECONNREFUSED}))
                 return
             with made:
                 wire.send(sock, {}, [made.fileno()])

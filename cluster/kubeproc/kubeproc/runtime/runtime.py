@@ -95,7 +95,7 @@ class Runtime:
         self.parents.clear()
 
     async def prewarm(self) -> None:
-        """Start the warm parent ahead of time; no effect if there is none."""
+        """Start the warm parent ahead of time. Does nothing in portable mode, which has no warm parent."""
         if not self.portable:
             await self.parent("warm")
 

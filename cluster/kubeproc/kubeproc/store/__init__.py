@@ -77,7 +77,7 @@ class Store:
             return entry.object if shared else load(entry.raw)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """A copy of the object; ApiError 404 if there is none."""
+        """A copy of the object; ApiError 404 if it does not exist."""
         found = self.find(resource, namespace, name)
         if found is None:
             raise not_found(resource, name)
@@ -90,7 +90,7 @@ class Store:
             return entry.raw if entry else None
 
     def uid(self, resource: Resource, namespace: str, name: str) -> str | None:
-        """The uid of the object that has this name now; None if there is none."""
+        """The uid of the object that has this name now; None if no object has it."""
         with self.lock:
             entry = self._memory.entry(resource, namespace, name)
             return entry.object["metadata"]["uid"] if entry else None

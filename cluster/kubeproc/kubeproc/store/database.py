@@ -44,7 +44,7 @@ class Database:
         self._dirty = self.closed = False
 
     def version(self) -> int:
-        """The last version that was written; 1 if there is none."""
+        """The last version that was written; 1 for an empty database."""
         row = self.connection.execute("SELECT value FROM meta WHERE name='version'").fetchone()
         return int(row[0]) if row else 1
 

@@ -28,7 +28,7 @@ class Form:
 
 
 def form(request: Request) -> Form:
-    """The first form in `Accept` that this server supports; ApiError 406 if there is none."""
+    """The first form in `Accept` that this server supports; ApiError 406 if it supports none of them."""
     include = request.query_params.get("includeObject", "Metadata")
     accept = request.headers.get("accept") or "*/*"
     for part in accept.split(","):

@@ -89,7 +89,7 @@ def groups() -> dict[tuple[str, str], list[Resource]]:
 
 
 def resource_list(group: str, version: str) -> dict[str, Any]:
-    """The APIResourceList of a group version; KeyError where there is none."""
+    """The APIResourceList of a group version; KeyError for an unknown one."""
     entries: list[dict[str, Any]] = []
     for r in sorted(groups()[group, version], key=lambda r: r.plural):
         about = {"name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.kind}
@@ -104,7 +104,7 @@ def resource_list(group: str, version: str) -> dict[str, Any]:
 
 
 def group_entry(group: str) -> dict[str, Any]:
-    """One group with its versions; KeyError where there is none."""
+    """One group with its versions; KeyError for an unknown group."""
     found = [v for g, v in groups() if g == group]
     if not group or not found:
         raise KeyError(group)

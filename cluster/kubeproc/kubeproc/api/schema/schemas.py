@@ -105,7 +105,7 @@ def of(resource: Resource) -> Schema:
 
 @functools.cache
 def definition(name: str) -> Schema:
-    """The type of that name, as `$ref`s give it (`io.k8s.api.core.v1.PodSpec`); KeyError where there is none."""
+    """The type of that name, as `$ref`s give it (`io.k8s.api.core.v1.PodSpec`); KeyError for an unknown name."""
     if name in SPECIAL:
         kind, go = SPECIAL[name]
         return Schema(kind, go)

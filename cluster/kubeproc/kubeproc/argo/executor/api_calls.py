@@ -75,7 +75,7 @@ async def call(api: httpx.AsyncClient, method: str, path: str, **options: Any) -
 
 
 async def find(api: httpx.AsyncClient, path: str) -> Object | None:
-    """The object at `path`, or None if there is none."""
+    """The object at `path`; None if it does not exist."""
     try:
         return await call(api, "GET", path)
     except ApiError as error:

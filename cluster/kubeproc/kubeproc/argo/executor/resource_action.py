@@ -264,14 +264,14 @@ def _matched(
     failure: list[resource_conditions.Requirement],
 ) -> bool:
     for requirement in failure:
-        failed = requirement.holds(obj)
+        failed = resource_conditions.holds(requirement, obj)
         message = f"failure condition '{requirement}' evaluated {str(failed).lower()}"
         task.log(message)
         if failed:
             raise TaskError(message)
     matched = 0
     for requirement in success:
-        holds = requirement.holds(obj)
+        holds = resource_conditions.holds(requirement, obj)
         task.log(f"success condition '{requirement}' evaluated {str(holds).lower()}")
         matched += holds
     task.log(f"{matched}/{len(success)} success conditions matched")

@@ -62,7 +62,7 @@ def normal(parameter: Object) -> Object:
 
 
 def configmap_value(reference: Object, variables: Mapping[str, str], namespace: str, store: Store) -> str:
-    """The value of a `configMapKeyRef`, whose name and key can contain tags. ArgumentError if there is none."""
+    """The value of a `configMapKeyRef`, whose name and key can contain tags. ArgumentError if either does not exist."""
     reference = templating.replace(reference, variables, unresolved=False)
     name, key = reference.get("name", ""), reference.get("key", "")
     configmap = store.find(CONFIGMAPS, namespace, name)

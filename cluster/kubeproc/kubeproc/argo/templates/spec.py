@@ -79,7 +79,7 @@ def _parameters(spec: Object) -> list[Object]:
 
 
 def referred(spec: Object, namespace: str, store: Store) -> Object:
-    """The WorkflowTemplate that `workflowTemplateRef` names; NotFound if there is none."""
+    """The WorkflowTemplate that `workflowTemplateRef` names; NotFound if it does not exist."""
     reference = spec["workflowTemplateRef"]
     return _holder(reference.get("name", ""), bool(reference.get("clusterScope")), namespace, store)
 

@@ -268,7 +268,7 @@ def _run_entrypoint(op: Operation, source: Source) -> Object:
 
 
 def _run_exit_handler(op: Operation, source: Source) -> Object | None:
-    """Run the exit handler; the node it ended in, None where there is none to run."""
+    """Run the exit handler and return its node; None if the workflow has no exit handler."""
     hook = hooks.workflow_exit(op)
     name = f"{op.name}.onExit"
     if hook is None or (op.tree.node(name) is None and not op.may_execute(True)):

@@ -1,7 +1,7 @@
-"""What a workflow is told to have done: events about it, in the words of Argo's controller.
+"""Events about a workflow, in the words of Argo's controller.
 
-Mechanism. The phases before the pass are compared with those after it, once the workflow is written: an event tells only what is
-stored.
+Mechanism. The phases before the pass are compared with those after it, once the workflow is written: an event reports only
+what is stored.
 """
 
 from __future__ import annotations
